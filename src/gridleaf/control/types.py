@@ -1,0 +1,217 @@
+"""What a control cycle sees and what it decides: frozen, complete, replayable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from gridleaf.domain.events import ConnectorStatus
+from gridleaf.domain.meter import SiteMeasurement
+
+Policy = Literal["v2g", "smart", "uncontrolled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionState:
+    """One plugged-in vehicle as the cycle sees it. Energies in the battery [kWh]; SoC 0..1.
+
+    ``energy_kwh`` is the best estimate now; where SoC is unknown (``soc`` None) it is relative to
+    the arrival (starts at 0) and ``capacity_kwh`` is None. ``target_kwh`` and ``reserve_kwh`` are on
+    the same scale. ``said_by`` tells who set the departure: ``driver``, ``operator``, ``vehicle``,
+    ``history``, ``default``.
+    """
+
+    session_id: str
+    transaction_id: str
+    id_token: str | None
+    vehicle: str
+    arrived_at: datetime
+    departure_at: datetime
+    energy_kwh: float
+    target_kwh: float
+    reserve_kwh: float
+    max_kwh: float
+    capacity_kwh: float | None
+    soc: float | None
+    soc_at: datetime | None
+    v2g: bool
+    charge_max_kw: float
+    discharge_max_kw: float
+    wear_per_kwh: float
+    charged_kwh: float
+    discharged_kwh: float
+    said_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseState:
+    """One EVSE as the cycle sees it.
+
+    ``power_kw`` is the measured power (signed). ``setpoint_kw`` is the last accepted setpoint that
+    has not expired. ``worst_import_kw`` and ``worst_export_kw`` are what it could do by itself until
+    the next cycle (magnitudes): reserved when it is offline or does not obey. ``rung`` is the step of
+    the degradation ladder it stands on.
+    """
+
+    station_id: str
+    evse_id: int
+    circuit: str
+    current: Literal["AC", "DC"]
+    phases: int
+    phase: int
+    min_a: float
+    rate_unit: Literal["A", "W"]
+    charge_max_kw: float
+    discharge_max_kw: float
+    charge_efficiency: float
+    discharge_efficiency: float
+    online: bool
+    status: ConnectorStatus
+    obeying: bool
+    rung: int
+    power_kw: float | None
+    power_at: datetime | None
+    setpoint_kw: float | None
+    setpoint_expires_at: datetime | None
+    worst_import_kw: float
+    worst_export_kw: float
+    external_limit_kw: float | None
+    dynamic: bool
+    v2x: bool
+    session: SessionState | None
+
+    @property
+    def key(self) -> str:
+        """``station/evse``."""
+        return f"{self.station_id}/{self.evse_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What is known or forecast for the horizon: T steps of ``step_h`` hours from ``start``.
+
+    Each of the rest has T numbers. ``price_known`` is False where the tariff's fallback stands in.
+    """
+
+    start: datetime
+    step_h: tuple[float, ...]
+    import_price: tuple[float, ...]
+    export_price: tuple[float, ...]
+    price_known: tuple[bool, ...]
+    load_kw: tuple[float, ...]
+    pv_kw: tuple[float, ...]
+    import_limit_kw: tuple[float, ...]
+    export_limit_kw: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteState:
+    """Everything a decision depends on, and nothing else."""
+
+    at: datetime
+    site: str
+    policy: Policy
+    measurement: SiteMeasurement | None
+    meter_fresh: bool
+    grid_event: str | None
+    import_limit_kw: float
+    export_limit_kw: float
+    peak_so_far_kw: float
+    outlook: Outlook
+    evses: tuple[EvseState, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setpoint:
+    """What one EVSE is told. ``planned_kw`` is what the plan wanted before envelope and rounding.
+
+    ``steps`` is what goes into the profile: (seconds from the decision, kW); the first is now. The
+    profile ends at ``expires_at``. ``reasons`` explain, in words, every change from plan to setpoint.
+    """
+
+    station_id: str
+    evse_id: int
+    session_id: str
+    transaction_id: str
+    power_kw: float
+    limit_a: float | None
+    phases: int
+    planned_kw: float
+    steps: tuple[tuple[int, float], ...]
+    expires_at: datetime
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something a person should know. ``kind`` is stable, ``text`` is for reading.
+
+    Kinds: ``will_miss_departure``, ``not_obeying``, ``meter_stale``, ``no_meter``, ``station_offline``,
+    ``price_missing``, ``over_limit``, ``planner_fallback``, ``soc_unknown``, ``grid_event``.
+    """
+
+    kind: str
+    severity: Literal["info", "warning", "critical"]
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPlan:
+    """The plan of one session: signed power [kW] and battery energy [kWh] at the end of each step."""
+
+    session_id: str
+    station_id: str
+    evse_id: int
+    power_kw: tuple[float, ...]
+    energy_kwh: tuple[float, ...]
+    unmet_kwh: float
+    expected_soc: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The outcome of one cycle.
+
+    ``method`` is ``exact``, ``shifted`` (the last plan moved on), ``rules``, ``static`` (no meter) or
+    ``uncontrolled``. ``grid_kw`` is the planned net power of the site for each step of the outlook.
+    ``shadow_price`` is the marginal value of a kWh at the grid connection in each step.
+    """
+
+    at: datetime
+    trigger: str
+    method: str
+    gap: float | None
+    objective_eur: float | None
+    lower_bound_eur: float | None
+    plan_seconds: float
+    setpoints: tuple[Setpoint, ...]
+    sessions: tuple[SessionPlan, ...]
+    grid_kw: tuple[float, ...]
+    shadow_price: tuple[float, ...]
+    alerts: tuple[Alert, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+_state: TypeAdapter[SiteState] = TypeAdapter(SiteState)
+_decision: TypeAdapter[Decision] = TypeAdapter(Decision)
+
+
+def state_to_json(state: SiteState) -> bytes:
+    return _state.dump_json(state)
+
+
+def state_from_json(data: bytes) -> SiteState:
+    return _state.validate_json(data)
+
+
+def decision_to_json(decision: Decision) -> bytes:
+    return _decision.dump_json(decision)
+
+
+def decision_from_json(data: bytes) -> Decision:
+    return _decision.validate_json(data)

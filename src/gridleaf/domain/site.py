@@ -1,0 +1,371 @@
+"""A site as its operator describes it: one grid connection, nested circuits, stations, tariff.
+
+These models are the TOML file (``gridleaf check`` explains what they refuse) and at the same time
+the frozen values that the rest of gridleaf works with. Powers in kW, energies in kWh, prices per
+kWh in the site's currency; limits are magnitudes.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from gridleaf.domain.errors import ConfigError
+
+Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9*\-_=:+|@.]{1,48}$")]
+"""OCPP identity: 1 to 48 characters of the ``identifierString`` set (OCPP 2.0.1 part 4, 3.1.1)."""
+Magnitude = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(
+            f"unknown time zone {name!r}; use an IANA name such as Europe/Berlin"
+        ) from None
+    return name
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LimitWindow(_Frozen):
+    """Limits that hold every day between two local times; the smaller limit wins."""
+
+    start: time
+    end: time
+    import_limit_kw: Magnitude | None = None
+    export_limit_kw: Magnitude | None = None
+
+
+class Circuit(_Frozen):
+    """A limit inside the site. ``parent`` is another circuit, or "" for the grid connection.
+
+    ``export_limit_kw`` is the import limit unless given. ``fuse_a`` limits the current of each
+    phase [A]. ``load_kw`` is a constant worst case of what else hangs on this circuit.
+    """
+
+    id: Identity
+    parent: str = ""
+    import_limit_kw: Positive
+    export_limit_kw: Magnitude | None = None
+    fuse_a: Positive | None = None
+    load_kw: Magnitude = 0.0
+
+
+class Evse(_Frozen):
+    """One EVSE of a station.
+
+    ``phase`` is the grid phase (1, 2, 3) a single-phase EVSE is wired to. ``discharge_max_kw`` > 0
+    allows discharging by name. ``min_a`` is the least current an AC EVSE can ask a vehicle for
+    (6 A, IEC 61851-1); 0 for DC.
+    """
+
+    id: Annotated[int, Field(ge=1)]
+    current: Literal["AC", "DC"] = "AC"
+    charge_max_kw: Positive
+    discharge_max_kw: Magnitude = 0.0
+    phases: Literal[1, 3] = 3
+    phase: Literal[1, 2, 3] = 1
+    min_a: Magnitude = 6.0
+    charge_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.93
+    discharge_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.93
+    circuit: str | None = None
+
+
+class Station(_Frozen):
+    """A station that may connect.
+
+    The password comes from ``password_file`` or the environment variable ``password_env``, never
+    from this file. ``discharge_via`` says how the station takes a discharge setpoint: nothing but
+    ``ocpp21`` is standard; ``negative_limit`` is the 1.6/2.0.1 back-port practice.
+    ``client_cn`` is the common name of the client certificate (security profile 3).
+    """
+
+    id: Identity
+    circuit: str = ""
+    versions: tuple[Literal["ocpp2.1", "ocpp2.0.1", "ocpp1.6"], ...] = (
+        "ocpp2.1",
+        "ocpp2.0.1",
+        "ocpp1.6",
+    )
+    security_profile: Literal[1, 2, 3] = 1
+    password_file: Path | None = None
+    password_env: str | None = None
+    client_cn: str | None = None
+    discharge_via: Literal["none", "ocpp21", "negative_limit"] = "ocpp21"
+    rate_unit: Literal["A", "W"] | None = None
+    evses: Annotated[tuple[Evse, ...], Field(min_length=1)]
+
+
+class Vehicle(_Frozen):
+    """A vehicle known to the site, recognised by its ``id_token``; unknown ones use the defaults."""
+
+    id_token: Annotated[str, Field(min_length=1, max_length=255)]
+    name: str = ""
+    capacity_kwh: Positive
+    charge_max_kw: Positive | None = None
+    discharge_max_kw: Magnitude | None = None
+    v2g: bool = True
+    reserve_soc: Fraction | None = None
+    target_soc: Fraction | None = None
+    departure: time | None = None
+    wear_per_kwh: Magnitude | None = None
+
+
+class Defaults(_Frozen):
+    """What holds for a session when nobody says anything and no history teaches better."""
+
+    stay_h: Positive = 8.0
+    energy_kwh: Positive = 20.0
+    target_soc: Fraction = 0.8
+    reserve_soc: Fraction = 0.3
+    capacity_kwh: Positive = 50.0
+    v2g: bool = False
+    wear_per_kwh: Magnitude = 0.04
+
+
+class Tariff(_Frozen):
+    """How the grid connection is billed.
+
+    The energy price is the market price of ``source`` times ``factor`` plus ``adder``, and the flat
+    ``import_price`` without a source; export earns ``export_factor`` times the market price plus
+    ``export_adder``, or the flat ``export_price``. ``demand_charge_per_kw`` is paid on the highest
+    mean import of a ``demand_interval_min`` of the billing month.
+    """
+
+    source: Literal["none", "csv", "entsoe", "octopus", "awattar", "energy-charts"] = "none"
+    file: Path | None = None
+    area: str = ""
+    token_file: Path | None = None
+    token_env: str | None = None
+    import_price: float = 0.25
+    export_price: float = 0.08
+    factor: float = 1.0
+    adder: float = 0.0
+    export_factor: float = 1.0
+    export_adder: float = 0.0
+    demand_charge_per_kw: Magnitude = 0.0
+    demand_interval_min: Literal[15, 30, 60] = 15
+
+
+class Mqtt(_Frozen):
+    """The site's signals by MQTT. ``fields`` maps ``grid_kw``, ``pv_kw``, ``load_kw`` to topics.
+
+    A mapping is ``topic`` or ``topic#json.path``; ``scale`` multiplies (0.001 for W).
+    """
+
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    tls: bool = False
+    username: str | None = None
+    password_file: Path | None = None
+    password_env: str | None = None
+    fields: dict[Literal["grid_kw", "pv_kw", "load_kw"], str]
+    scale: dict[Literal["grid_kw", "pv_kw", "load_kw"], float] = {}
+
+
+class Modbus(_Frozen):
+    """A meter by Modbus TCP; ``map`` names a shipped register map or a TOML file of one's own."""
+
+    measures: Literal["grid_kw", "pv_kw", "load_kw"]
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] = 502
+    unit: Annotated[int, Field(ge=0, le=255)] = 1
+    map: str
+    every_s: Positive = 5.0
+    invert: bool = False
+
+
+class Signals(_Frozen):
+    """Where the site's measurements come from; with none, the safe static share holds."""
+
+    mqtt: Mqtt | None = None
+    modbus: tuple[Modbus, ...] = ()
+
+
+class Control(_Frozen):
+    """The control loop. ``static_share_kw`` is what all EVSEs together may draw without a meter."""
+
+    cycle_s: Positive = 300.0
+    horizon_h: Annotated[float, Field(gt=0, le=96)] = 24.0
+    meter_max_age_s: Positive = 60.0
+    soc_max_age_s: Positive = 900.0
+    static_share_kw: Magnitude = 0.0
+    margin_kw: Magnitude = 0.0
+    policy: Literal["v2g", "smart", "uncontrolled"] = "v2g"
+    solver_time_limit_s: Positive = 20.0
+
+
+class Server(_Frozen):
+    """Where gridleaf listens. Loopback unless told otherwise; TLS as soon as a key is given."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    ocpp_host: str = "127.0.0.1"
+    ocpp_port: Annotated[int, Field(ge=0, le=65535)] = 9000
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    call_timeout_s: Positive = 30.0
+    ping_interval_s: Positive = 20.0
+    heartbeat_interval_s: Positive = 300.0
+
+
+class Storage(_Frozen):
+    """SQLite under ``data_dir``, or PostgreSQL when ``url_file`` or ``url_env`` names its URL."""
+
+    data_dir: Path = Path("gridleaf-data")
+    url_file: Path | None = None
+    url_env: str | None = None
+    keep_frames_d: Positive = 14.0
+
+
+class SiteConfig(_Frozen):
+    """Everything gridleaf needs to know about one site."""
+
+    name: str
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    currency: Annotated[str, Field(min_length=3, max_length=3)] = "EUR"
+    import_limit_kw: Positive
+    export_limit_kw: Magnitude = 0.0
+    fuse_a: Positive | None = None
+    voltage_v: Positive = 230.0
+    limit_windows: tuple[LimitWindow, ...] = ()
+    circuits: tuple[Circuit, ...] = ()
+    stations: tuple[Station, ...] = ()
+    vehicles: tuple[Vehicle, ...] = ()
+    defaults: Defaults = Defaults()
+    tariff: Tariff = Tariff()
+    signals: Signals = Signals()
+    control: Control = Control()
+    server: Server = Server()
+    storage: Storage = Storage()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SiteConfig:
+        _unique("circuits", [c.id for c in self.circuits])
+        _unique("stations", [s.id for s in self.stations])
+        _unique("vehicles", [v.id_token for v in self.vehicles])
+        parents = {c.id: c.parent for c in self.circuits}
+        if "" in parents:
+            raise ValueError("circuits: the id must not be empty")
+        for circuit in self.circuits:
+            seen, at = set(), circuit.id
+            while at:
+                if at not in parents:
+                    raise ValueError(f"circuits.{circuit.id}.parent: no circuit {at!r}")
+                if at in seen:
+                    raise ValueError(
+                        f"circuits.{circuit.id}.parent: circuits form a ring at {at!r}"
+                    )
+                seen.add(at)
+                at = parents[at]
+        for station in self.stations:
+            _unique(f"stations.{station.id}.evses", [e.id for e in station.evses])
+            for name in (station.circuit, *(e.circuit for e in station.evses)):
+                if name and name not in parents:
+                    raise ValueError(f"stations.{station.id}.circuit: no circuit {name!r}")
+            if station.password_file is not None and station.password_env is not None:
+                raise ValueError(
+                    f"stations.{station.id}: give password_file or password_env, not both"
+                )
+        if self.control.static_share_kw > self.import_limit_kw:
+            raise ValueError(
+                "control.static_share_kw: must not exceed import_limit_kw; it is drawn blindly"
+            )
+        return self
+
+    def circuit_of(self, station: Station, evse: Evse) -> str:
+        """The circuit an EVSE hangs on; "" is the grid connection itself."""
+        return evse.circuit if evse.circuit is not None else station.circuit
+
+
+def _unique(path: str, names: list[object] | list[str] | list[int]) -> None:
+    seen: set[object] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{path}: {name!r} stands there twice")
+        seen.add(name)
+
+
+def load(path: Path) -> SiteConfig:
+    """Read a site file.
+
+    Relative paths inside it are resolved against its folder.
+
+    Raises
+    ------
+    ConfigError
+        With the path of the first offending key and the reason (all of them in the message).
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), error.strerror or str(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"not valid TOML: {error}") from None
+    _resolve_paths(raw, path.resolve().parent)
+    return parse(raw, str(path))
+
+
+def parse(raw: dict[str, object], name: str = "site") -> SiteConfig:
+    """Validate an already parsed site; raises :class:`ConfigError` like :func:`load`."""
+    try:
+        return SiteConfig.model_validate(raw)
+    except ValidationError as error:
+        problems = [
+            (".".join(str(part) for part in item["loc"]) or name, _reason(item["msg"]))
+            for item in error.errors()
+        ]
+        first, *others = problems
+        reason = first[1] + "".join(f"\n  {where}: {why}" for where, why in others)
+        raise ConfigError(first[0] if first[0] == name else f"{name}: {first[0]}", reason) from None
+
+
+def _reason(message: str) -> str:
+    if message.startswith("Value error, "):
+        return message.removeprefix("Value error, ")
+    if message == "Extra inputs are not permitted":
+        return "unknown key"
+    return message
+
+
+_PATH_KEYS = {
+    "password_file",
+    "token_file",
+    "url_file",
+    "file",
+    "tls_certificate",
+    "tls_key",
+    "client_ca",
+    "data_dir",
+}
+
+
+def _resolve_paths(node: object, folder: Path) -> None:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in _PATH_KEYS and isinstance(value, str):
+                node[key] = str(folder / value)
+            else:
+                _resolve_paths(value, folder)
+    elif isinstance(node, list):
+        for value in node:
+            _resolve_paths(value, folder)
