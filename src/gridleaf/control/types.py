@@ -50,7 +50,8 @@ class SessionState:
 class EvseState:
     """One EVSE as the cycle sees it.
 
-    ``power_kw`` is the measured power (signed). ``setpoint_kw`` is the last accepted setpoint that
+    ``power_kw`` is the measured power (signed), ``expected_kw`` the same or, while a newer setpoint
+    has not shown in the meter yet, that setpoint. ``setpoint_kw`` is the last accepted setpoint that
     has not expired. ``worst_import_kw`` and ``worst_export_kw`` are what it could do by itself until
     the next cycle (magnitudes): reserved when it is offline or does not obey. ``rung`` is the step of
     the degradation ladder it stands on.
@@ -76,6 +77,7 @@ class EvseState:
     power_at: datetime | None
     setpoint_kw: float | None
     setpoint_expires_at: datetime | None
+    expected_kw: float
     worst_import_kw: float
     worst_export_kw: float
     external_limit_kw: float | None
@@ -109,13 +111,19 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteState:
-    """Everything a decision depends on, and nothing else."""
+    """Everything a decision depends on, and nothing else.
+
+    ``base_kw`` is the net power of the site without its EVSEs now (load minus generation); where the
+    meter is not fresh it is 0 and the static share holds instead of the limits. ``peak_so_far_kw`` is
+    the highest mean import of the billing month.
+    """
 
     at: datetime
     site: str
     policy: Policy
     measurement: SiteMeasurement | None
     meter_fresh: bool
+    base_kw: float
     grid_event: str | None
     import_limit_kw: float
     export_limit_kw: float

@@ -1,0 +1,146 @@
+"""Dispatch: from setpoints to commands, reductions before increases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gridleaf.control.envelope import PAUSE_RUNG
+from gridleaf.control.live import LiveEvse, LiveSite
+from gridleaf.control.types import Decision, EvseState, Setpoint, SiteState
+from gridleaf.ocpp.commands import (
+    Command,
+    SetDefaultLimit,
+    SetpointStep,
+    SetProfile,
+    UpdateSetpoint,
+)
+from gridleaf.store.port import DispatchRecord
+
+PROFILE_BASE = 1000
+DEFAULT_BASE = 2000
+"""Profile ids: ours start here, far above what a station reserves for external constraints."""
+STACK_LEVEL = 1
+UNANSWERED = ("timeout", "connection lost")
+"""Statuses of a command that the station did not refuse but never answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One command for one EVSE, and what to remember of it when the station accepts."""
+
+    station_id: str
+    evse_id: int
+    command: Command
+    record: DispatchRecord
+    reduces: bool
+
+
+def profile_id(evse_id: int) -> int:
+    """The id of the charging profile of an EVSE; sending it again replaces it."""
+    return PROFILE_BASE + evse_id
+
+
+def orders(state: SiteState, decision: Decision, *, renew: bool) -> list[Order]:
+    """The commands that carry out a decision, in the order of the EVSEs.
+
+    A profile is sent whole when it must be renewed; between renewals a dynamic profile (OCPP 2.1) is
+    only moved by UpdateDynamicSchedule. An EVSE whose setpoint has not changed is left alone unless
+    ``renew``.
+    """
+    evses = {(e.station_id, e.evse_id): e for e in state.evses}
+    result = []
+    for setpoint in decision.setpoints:
+        evse = evses[setpoint.station_id, setpoint.evse_id]
+        held = evse.setpoint_kw
+        moved = held is None or abs(held - setpoint.power_kw) > 1e-6
+        if not moved and not renew:
+            continue
+        update = evse.dynamic and held is not None and not renew and evse.rung == 0
+        command: Command
+        if update:
+            command = UpdateSetpoint(
+                profile_id=profile_id(setpoint.evse_id), power_kw=setpoint.power_kw
+            )
+        else:
+            command = profile(evse, setpoint, decision.at)
+        expires = evse.setpoint_expires_at if update else setpoint.expires_at
+        current = evse.expected_kw if held is None else held
+        result.append(
+            Order(
+                station_id=setpoint.station_id,
+                evse_id=setpoint.evse_id,
+                command=command,
+                record=DispatchRecord(
+                    station_id=setpoint.station_id,
+                    evse_id=setpoint.evse_id,
+                    transaction_id=setpoint.transaction_id,
+                    sent_at=decision.at,
+                    expires_at=expires,
+                    steps=setpoint.steps,
+                    accepted=False,
+                    status="",
+                    profile_id=profile_id(setpoint.evse_id),
+                    rung=evse.rung,
+                ),
+                reduces=setpoint.power_kw <= current + 1e-6,
+            )
+        )
+    return result
+
+
+def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
+    """The charging profile of a setpoint in the dialect-free form."""
+    amps = setpoint.limit_a
+    if amps is not None and setpoint.power_kw < 0:
+        amps = -amps
+    return SetProfile(
+        evse_id=setpoint.evse_id,
+        transaction_id=setpoint.transaction_id,
+        profile_id=profile_id(setpoint.evse_id),
+        stack_level=0 if evse.rung >= 2 else STACK_LEVEL,
+        start=at,
+        expires_s=round((setpoint.expires_at - at).total_seconds()),
+        steps=tuple(
+            SetpointStep(start_s=start, power_kw=power, limit_a=amps)
+            for start, power in setpoint.steps
+        ),
+        rate_unit=evse.rate_unit,
+        phases=setpoint.phases if evse.current == "AC" else None,
+        dynamic=evse.dynamic and evse.rung == 0,
+        v2x=evse.v2x,
+        purpose="tx_default" if evse.rung >= 3 else "tx",
+    )
+
+
+def default_order(evse: LiveEvse, share_kw: float, unit: str, voltage_v: float) -> SetDefaultLimit:
+    """The low limit an EVSE falls back to by itself when nothing else holds."""
+    config = evse.config
+    amps = None
+    if config.current == "AC":
+        amps = float(int(share_kw * 1000 / voltage_v / config.phases + 1e-6))
+    return SetDefaultLimit(
+        evse_id=config.id,
+        profile_id=DEFAULT_BASE + config.id,
+        stack_level=0,
+        limit_kw=share_kw,
+        limit_a=amps,
+        rate_unit="A" if unit == "A" else "W",
+        phases=config.phases if config.current == "AC" else None,
+    )
+
+
+def remember(live: LiveSite, record: DispatchRecord) -> None:
+    """Fold the station's answer to a setpoint into the live view."""
+    evse = live.evse(record.station_id, record.evse_id)
+    if evse is None:
+        return
+    evse.refused = not record.accepted
+    if not record.accepted:
+        if record.status not in UNANSWERED:
+            evse.rung = min(evse.rung + 1, PAUSE_RUNG)
+        return
+    before = evse.setpoint_kw(record.sent_at)
+    evse.accepted = record
+    if before is None or abs(before - record.steps[0][1]) > 1e-6:
+        evse.changed_at = record.sent_at

@@ -1,0 +1,455 @@
+"""The live view of a site: a reducer of station events, rebuilt from the store after a restart.
+
+Nothing here decides or sends. ``apply`` never raises for what a station reports: doubtful reports are
+kept with a flag, and the state of a transaction only moves forward.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from gridleaf.domain.events import (
+    Booted,
+    CapabilitiesRead,
+    Connected,
+    ConnectorStatus,
+    Disconnected,
+    ExternalLimitReported,
+    MeterReported,
+    NeedsReported,
+    Noted,
+    StationEvent,
+    StatusReported,
+    TransactionReported,
+)
+from gridleaf.domain.meter import MeterSample
+from gridleaf.domain.site import Evse, SiteConfig, Station, Vehicle
+from gridleaf.domain.wishes import Wish
+from gridleaf.ocpp.units import power_kw
+from gridleaf.store.port import DispatchRecord, SessionRecord
+
+GRID_EVENTS = ("NotifyDERAlarm",)
+_IMPORT = "Energy.Active.Import.Register"
+_EXPORT = "Energy.Active.Export.Register"
+_HEADROOM = 1.25
+"""A register may run this much ahead of the EVSE's power before the jump is disbelieved."""
+_SOC_JUMP = 0.1
+_SMALL_PACK_KWH = 10.0
+"""A state of charge that moves by more than 0.1 beyond what a pack of this size explains jumped."""
+
+
+def session_id(station_id: str, transaction_id: str) -> str:
+    """A stable name for the session of a transaction that can stand in a URL."""
+    name = f"{station_id}\x1f{transaction_id}".encode()
+    return hashlib.blake2b(name, digest_size=10).hexdigest()
+
+
+@dataclass(slots=True)
+class Register:
+    """One energy register of a session: what was counted since it began [kWh], never negative."""
+
+    total_kwh: float = 0.0
+    last_kwh: float | None = None
+    last_at: datetime | None = None
+
+    def read(self, value_kwh: float, at: datetime, power_max_kw: float) -> str | None:
+        """Take a reading; returns a flag when it cannot be what the meter counted.
+
+        A step back is a reset (counting goes on from there); a step larger than the EVSE could
+        deliver in the time since the last reading (a register sent in the wrong unit) is not counted.
+        """
+        previous, previous_at = self.last_kwh, self.last_at
+        if previous_at is not None and at < previous_at:
+            return None
+        self.last_kwh, self.last_at = value_kwh, at
+        if previous is None or previous_at is None:
+            return None
+        step = value_kwh - previous
+        if step < 0:
+            return "register_reset"
+        hours = (at - previous_at).total_seconds() / 3600
+        if step > _HEADROOM * power_max_kw * hours + 0.2:
+            return "register_jump"
+        self.total_kwh += step
+        return None
+
+
+@dataclass(slots=True)
+class LiveSession:
+    """One plug-in of one vehicle, as far as the station has told."""
+
+    session_id: str
+    station_id: str
+    evse_id: int | None
+    transaction_id: str
+    arrived_at: datetime
+    id_token: str | None = None
+    charged: Register = field(default_factory=Register)
+    discharged: Register = field(default_factory=Register)
+    soc: float | None = None
+    soc_at: datetime | None = None
+    soc_charged_kwh: float = 0.0
+    soc_discharged_kwh: float = 0.0
+    soc_jump_at: datetime | None = None
+    arrival_soc: float | None = None
+    needs: NeedsReported | None = None
+    wish: Wish | None = None
+    habit: Wish | None = None
+    phases: int | None = None
+    charge_seen_kw: float | None = None
+    """What the vehicle takes when it is offered more [kW]."""
+    discharge_confirmed: bool = True
+    """False once a discharge setpoint moved neither meter nor export register."""
+    highest_seq_no: int = -1
+    last_event_at: datetime | None = None
+    ended_at: datetime | None = None
+    suspect: bool = False
+    flags: tuple[str, ...] = ()
+    target_kwh: float | None = None
+    departure_at: datetime | None = None
+    cost_eur: float = 0.0
+    uncontrolled_cost_eur: float = 0.0
+    uncontrolled_kwh: float = 0.0
+
+    @property
+    def live(self) -> bool:
+        return self.ended_at is None and not self.suspect
+
+    def flag(self, *names: str | None) -> None:
+        self.flags += tuple(dict.fromkeys(n for n in names if n and n not in self.flags))
+
+    def record(self) -> SessionRecord:
+        """The view that is kept for history."""
+        return SessionRecord(
+            session_id=self.session_id,
+            station_id=self.station_id,
+            evse_id=self.evse_id,
+            transaction_id=self.transaction_id,
+            id_token=self.id_token,
+            arrived_at=self.arrived_at,
+            departed_at=self.ended_at,
+            state="suspect" if self.suspect else "live" if self.ended_at is None else "ended",
+            charged_kwh=self.charged.total_kwh,
+            discharged_kwh=self.discharged.total_kwh,
+            arrival_soc=self.arrival_soc,
+            departure_soc=self.soc,
+            target_kwh=self.target_kwh,
+            departure_at=self.departure_at,
+            cost_eur=self.cost_eur,
+            uncontrolled_cost_eur=self.uncontrolled_cost_eur,
+            flags=self.flags,
+        )
+
+
+@dataclass(slots=True)
+class LiveEvse:
+    """What is known of one EVSE."""
+
+    station: Station
+    config: Evse
+    circuit: str
+    status: ConnectorStatus = "available"
+    power_kw: float | None = None
+    power_at: datetime | None = None
+    external_limit_kw: float | None = None
+    capabilities: CapabilitiesRead | None = None
+    session: LiveSession | None = None
+    accepted: DispatchRecord | None = None
+    """The newest setpoint that the station accepted."""
+    refused: bool = False
+    """The newest command was refused or not answered."""
+    changed_at: datetime | None = None
+    """When the accepted setpoint last moved."""
+    default_kw: float | None = None
+    """The TxDefault limit the station accepted [kW]."""
+    misses: int = 0
+    hits: int = 0
+    rung: int = 0
+    obeying: bool = True
+    judged_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.station.id}/{self.config.id}"
+
+    def setpoint_kw(self, at: datetime) -> float | None:
+        """The accepted setpoint that holds at ``at``; None when none holds."""
+        record = self.accepted
+        if record is None or (record.expires_at is not None and at >= record.expires_at):
+            return None
+        if self.session is None or record.transaction_id != self.session.transaction_id:
+            return None
+        elapsed = (at - record.sent_at).total_seconds()
+        held = [power for start, power in record.steps if start <= elapsed]
+        return held[-1] if held else record.steps[0][1]
+
+    def worst_case_kw(self, at: datetime) -> tuple[float, float]:
+        """Import and export it may reach by itself from ``at`` on (magnitudes) [kW].
+
+        What was accepted while it holds, then the default limit, else the hardware's maximum.
+        """
+        hardware = self.config.charge_max_kw
+        fallback = hardware if self.default_kw is None else min(hardware, self.default_kw)
+        record = self.accepted
+        if not self.obeying or self.refused:
+            return hardware, self.config.discharge_max_kw
+        if record is None or record.expires_at is None or at >= record.expires_at:
+            return fallback, 0.0
+        powers = [power for _, power in record.steps]
+        return max(fallback, *powers), max(0.0, *(-p for p in powers))
+
+
+@dataclass(slots=True)
+class LiveStation:
+    """What is known of one station."""
+
+    config: Station
+    online: bool = False
+    epoch: int = 0
+    version: str | None = None
+    connected_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    boot: Booted | None = None
+    capabilities: CapabilitiesRead | None = None
+    evses: dict[int, LiveEvse] = field(default_factory=dict)
+
+
+class LiveSite:
+    """All stations of a site and every session that is not over."""
+
+    def __init__(self, site: SiteConfig) -> None:
+        self.site = site
+        self.stations: dict[str, LiveStation] = {}
+        self.sessions: dict[str, LiveSession] = {}
+        self.grid_event: str | None = None
+        self.vehicles: dict[str, Vehicle] = {v.id_token: v for v in site.vehicles}
+        for station in site.stations:
+            live = LiveStation(config=station)
+            for evse in station.evses:
+                live.evses[evse.id] = LiveEvse(
+                    station=station, config=evse, circuit=site.circuit_of(station, evse)
+                )
+            self.stations[station.id] = live
+
+    def evses(self) -> Iterator[LiveEvse]:
+        """Every EVSE in the order of the configuration."""
+        for station in self.stations.values():
+            yield from station.evses.values()
+
+    def evse(self, station_id: str, evse_id: int | None) -> LiveEvse | None:
+        station = self.stations.get(station_id)
+        return None if station is None or evse_id is None else station.evses.get(evse_id)
+
+    def session_of(self, station_id: str, transaction_id: str) -> LiveSession | None:
+        return self.sessions.get(session_id(station_id, transaction_id))
+
+    def apply(self, event: StationEvent) -> LiveSession | None:
+        """Fold one event in; returns the session it touched, if any."""
+        station = self.stations.get(event.station_id)
+        if station is None:
+            return None
+        station.last_seen_at = event.received_at
+        match event:
+            case Connected():
+                station.online = True
+                station.epoch = event.epoch
+                station.version = event.version
+                station.connected_at = event.received_at
+            case Disconnected():
+                if event.epoch == station.epoch:
+                    station.online = False
+            case Booted():
+                station.boot = event
+            case StatusReported():
+                return self._status(station, event)
+            case TransactionReported():
+                return self._transaction(station, event)
+            case MeterReported():
+                return self._meter(station, event)
+            case NeedsReported():
+                evse = station.evses.get(event.evse_id)
+                if evse is not None and evse.session is not None:
+                    evse.session.needs = event
+                    if event.soc is not None:
+                        _take_soc(evse.session, event.soc, event.received_at)
+                    return evse.session
+            case CapabilitiesRead():
+                if event.evse_id == 0:
+                    station.capabilities = event
+                elif (evse := station.evses.get(event.evse_id)) is not None:
+                    evse.capabilities = event
+            case ExternalLimitReported():
+                for evse_id, evse in station.evses.items():
+                    if event.evse_id in (0, evse_id):
+                        evse.external_limit_kw = event.limit_kw
+            case Noted():
+                if event.action in GRID_EVENTS and not event.payload.get("alarmEnded"):
+                    self.grid_event = f"{event.action} of {event.station_id}"
+        return None
+
+    def _status(self, station: LiveStation, event: StatusReported) -> LiveSession | None:
+        touched = None
+        for evse_id, evse in station.evses.items():
+            if event.evse_id not in (0, evse_id):
+                continue
+            if event.evse_id == 0 and event.status in ("available", "occupied"):
+                continue
+            evse.status = event.status
+            session = evse.session
+            rebooted = station.boot.received_at if station.boot else None
+            if (
+                event.status == "available"
+                and session is not None
+                and rebooted is not None
+                and session.last_event_at is not None
+                and session.last_event_at < rebooted
+            ):
+                self._suspect(evse, session, event.received_at, "lost_at_reboot")
+                touched = session
+        return touched
+
+    def _suspect(self, evse: LiveEvse, session: LiveSession, at: datetime, why: str) -> None:
+        session.suspect = True
+        session.ended_at = session.last_event_at or at
+        session.flag(why, "estimated")
+        if evse.session is session:
+            _release(evse)
+        self.sessions.pop(session.session_id, None)
+
+    def _transaction(self, station: LiveStation, event: TransactionReported) -> LiveSession | None:
+        name = session_id(event.station_id, event.transaction_id)
+        session = self.sessions.get(name)
+        if session is None:
+            session = LiveSession(
+                session_id=name,
+                station_id=event.station_id,
+                evse_id=event.evse_id,
+                transaction_id=event.transaction_id,
+                arrived_at=event.occurred_at,
+            )
+            if event.phase != "started":
+                session.flag("synthetic_start")
+            self.sessions[name] = session
+        session.flag(*event.flags)
+        if event.seq_no > session.highest_seq_no + 1 and event.phase != "started":
+            session.flag("incomplete")
+        session.highest_seq_no = max(session.highest_seq_no, event.seq_no)
+        session.last_event_at = event.received_at
+        session.id_token = event.id_token or session.id_token
+        if event.phase == "started":
+            session.arrived_at = min(session.arrived_at, event.occurred_at)
+        if session.evse_id is None:
+            session.evse_id = event.evse_id
+        evse = station.evses.get(session.evse_id) if session.evse_id is not None else None
+        if evse is not None and evse.session is not session and event.phase != "ended":
+            self._plug(evse, session, event)
+        self._samples(evse, session, event.samples, event.received_at, live=not event.offline)
+        if event.phase == "ended":
+            session.ended_at = event.occurred_at
+            self.sessions.pop(name, None)
+            if evse is not None and evse.session is session:
+                _release(evse)
+        return session
+
+    def _plug(self, evse: LiveEvse, session: LiveSession, event: TransactionReported) -> None:
+        old = evse.session
+        if old is not None:
+            if old.arrived_at > session.arrived_at:
+                self._suspect(evse, session, event.received_at, "overtaken")
+                return
+            self._suspect(evse, old, event.received_at, "overtaken")
+        evse.session = session
+        evse.accepted = None
+        evse.changed_at = None
+        evse.status = "occupied"
+        evse.misses = evse.hits = 0
+
+    def _meter(self, station: LiveStation, event: MeterReported) -> LiveSession | None:
+        evse = station.evses.get(event.evse_id) if event.evse_id is not None else None
+        session = None
+        if event.transaction_id is not None:
+            session = self.session_of(event.station_id, event.transaction_id)
+        elif evse is not None:
+            session = evse.session
+        if evse is not None and (session is None or session is evse.session):
+            self._samples(evse, session, event.samples, event.received_at, live=True)
+        elif session is not None:
+            self._samples(None, session, event.samples, event.received_at, live=True)
+        return session
+
+    def _samples(
+        self,
+        evse: LiveEvse | None,
+        session: LiveSession | None,
+        samples: tuple[MeterSample, ...],
+        received_at: datetime,
+        *,
+        live: bool,
+    ) -> None:
+        power_max = evse.config.charge_max_kw if evse is not None else 1000.0
+        discharge_max = evse.config.discharge_max_kw if evse is not None else 1000.0
+        ordered = sorted(samples, key=lambda s: s.measured_at)
+        for measured_at, group in groupby(ordered, key=lambda s: s.measured_at):
+            batch = list(group)
+            power = power_kw(batch)
+            if evse is not None and live and power is not None:
+                evse.power_kw, evse.power_at = power, received_at
+            if session is None:
+                continue
+            for sample in batch:
+                if sample.phase is not None:
+                    continue
+                if sample.measurand == _IMPORT:
+                    session.flag(session.charged.read(sample.value, measured_at, power_max))
+                elif sample.measurand == _EXPORT:
+                    session.flag(session.discharged.read(sample.value, measured_at, discharge_max))
+                elif sample.measurand == "SoC":
+                    _take_soc(session, sample.value, received_at if live else measured_at)
+            _count_phases(session, batch)
+
+
+def _release(evse: LiveEvse) -> None:
+    evse.session = None
+    evse.power_kw = 0.0
+    evse.status = "available" if evse.status == "occupied" else evse.status
+    evse.accepted = None
+
+
+def _take_soc(session: LiveSession, soc: float, at: datetime) -> None:
+    if not 0.0 <= soc <= 1.0:
+        session.flag("soc_out_of_range")
+        return
+    if session.soc_at is not None and at < session.soc_at:
+        return
+    if session.soc is not None and session.soc_at is not None:
+        moved = session.charged.total_kwh - session.soc_charged_kwh
+        moved -= session.discharged.total_kwh - session.soc_discharged_kwh
+        step = soc - session.soc
+        if abs(step) > _SOC_JUMP and abs(step) > _SOC_JUMP + abs(moved) / _SMALL_PACK_KWH:
+            session.soc_jump_at = at
+            session.flag("soc_jump")
+    session.soc, session.soc_at = soc, at
+    session.soc_charged_kwh = session.charged.total_kwh
+    session.soc_discharged_kwh = session.discharged.total_kwh
+    if session.arrival_soc is None:
+        session.arrival_soc = soc
+
+
+def _count_phases(session: LiveSession, samples: list[MeterSample]) -> None:
+    amps = {
+        s.phase[:2]: s.value
+        for s in samples
+        if s.measurand == "Current.Import" and s.phase in ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")
+    }
+    used = sum(value > 1.0 for value in amps.values())
+    if len(amps) == 3 and used:
+        session.phases = used
+
+
+def is_stale(at: datetime | None, now: datetime, max_age_s: float) -> bool:
+    """Whether something seen at ``at`` is missing, too old, or from the future by more than that."""
+    return at is None or abs(now - at) > timedelta(seconds=max_age_s)

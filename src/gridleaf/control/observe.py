@@ -1,0 +1,350 @@
+"""Observe: from the live view, the site's signals and the tariff to one frozen ``SiteState``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from itertools import pairwise
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from gridleaf.control.limits import grid_limits_kw
+from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
+from gridleaf.control.types import EvseState, Outlook, Policy, SessionState, SiteState
+from gridleaf.domain.meter import SiteMeasurement
+from gridleaf.domain.site import SiteConfig, Vehicle
+
+T = TypeVar("T")
+
+SETTLE_S = 20.0
+"""A meter reading this soon after a setpoint moved does not show the setpoint yet."""
+OVERDUE = timedelta(minutes=30)
+"""A vehicle that stays beyond its departure is expected to leave within this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imposed:
+    """Limits from outside, on top of the configured ones; None where there is none."""
+
+    import_kw: float | None = None
+    export_kw: float | None = None
+
+
+def step_grid(at: datetime, horizon_h: float) -> tuple[datetime, tuple[float, ...]]:
+    """Steps of the horizon: to the next quarter of an hour, then 6 h of quarters, half hours, hours.
+
+    Boundaries fall on the clock, so that prices and demand intervals are never split. A remainder
+    under one minute is joined to the first full quarter.
+
+    Returns
+    -------
+    start : datetime
+        ``at``.
+    step_h : tuple of float
+        Lengths [h].
+    """
+    end = at + timedelta(hours=horizon_h)
+    quarter = timedelta(minutes=15)
+    boundary = _ceil(at, quarter)
+    if boundary - at < timedelta(minutes=1):
+        boundary += quarter
+    edges = [at, boundary]
+    while edges[-1] < end:
+        ahead = edges[-1] - at
+        if ahead < timedelta(hours=6):
+            step = quarter
+        elif ahead < timedelta(hours=12):
+            step = timedelta(minutes=30)
+        else:
+            step = timedelta(hours=1)
+        edges.append(_ceil(edges[-1] + timedelta(microseconds=1), step))
+    lengths = tuple((b - a).total_seconds() / 3600 for a, b in pairwise(edges))
+    return at, lengths
+
+
+def _ceil(at: datetime, step: timedelta) -> datetime:
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    over = (at - day) % step
+    return at if not over else at + (step - over)
+
+
+def observe(
+    live: LiveSite,
+    *,
+    at: datetime,
+    policy: Policy,
+    measurement: SiteMeasurement | None,
+    imposed: Imposed,
+    peak_so_far_kw: float,
+    outlook: Outlook,
+    notes: Sequence[str] = (),
+) -> SiteState:
+    """The state of the site at ``at``; every number in it is what the decision may rely on."""
+    site = live.site
+    import_kw, export_kw = grid_limits_kw(site, at, imposed.import_kw, imposed.export_kw)
+    evses = tuple(_evse(evse, live, at) for evse in live.evses())
+    fresh = (
+        measurement is not None
+        and not is_stale(measurement.measured_at, at, site.control.meter_max_age_s)
+        and (measurement.grid_kw is not None or measurement.load_kw is not None)
+    )
+    base = (
+        base_kw(measurement, evses, import_kw, export_kw)
+        if fresh and measurement is not None
+        else 0.0
+    )
+    return SiteState(
+        at=at,
+        site=site.name,
+        policy=policy,
+        measurement=measurement,
+        meter_fresh=fresh,
+        base_kw=base,
+        grid_event=live.grid_event,
+        import_limit_kw=import_kw,
+        export_limit_kw=export_kw,
+        peak_so_far_kw=peak_so_far_kw,
+        outlook=outlook,
+        evses=evses,
+        notes=tuple(notes),
+    )
+
+
+def base_kw(
+    measurement: SiteMeasurement,
+    evses: Sequence[EvseState],
+    import_limit_kw: float,
+    export_limit_kw: float,
+) -> float:
+    """Net power of the site without its EVSEs [kW].
+
+    Load minus generation where they are measured; otherwise grid power minus what the EVSEs are
+    expected to draw. When the grid meter shows a broken limit the worse of the two counts, so that
+    the reaction never depends on the sub-meters being right.
+    """
+    parts = None
+    if measurement.load_kw is not None:
+        parts = measurement.load_kw - (measurement.pv_kw or 0.0)
+    if measurement.grid_kw is None:
+        return parts if parts is not None else 0.0
+    residual = measurement.grid_kw - sum(e.expected_kw for e in evses)
+    if parts is None:
+        return residual
+    if measurement.grid_kw > import_limit_kw:
+        return max(parts, residual)
+    if measurement.grid_kw < -export_limit_kw:
+        return min(parts, residual)
+    return parts
+
+
+def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
+    station = live.stations[evse.station.id]
+    config = evse.config
+    capabilities = evse.capabilities or station.capabilities
+    via = evse.station.discharge_via
+    v2x = via == "negative_limit" or (
+        via == "ocpp21"
+        and capabilities is not None
+        and capabilities.v2x_enabled
+        and "CentralSetpoint" in capabilities.operation_modes
+    )
+    units = capabilities.rate_units if capabilities is not None else ("A", "W")
+    preferred = evse.station.rate_unit or ("A" if config.current == "AC" else "W")
+    unit = preferred if preferred in units or not units else units[0]
+    if evse.rung >= 1 and config.current == "AC":
+        unit = "W" if unit == "A" else "A"
+    setpoint = evse.setpoint_kw(at)
+    worst_import, worst_export = evse.worst_case_kw(at)
+    session = evse.session
+    shown = evse.power_at is not None and (
+        evse.changed_at is None or evse.power_at >= evse.changed_at + timedelta(seconds=SETTLE_S)
+    )
+    if session is None:
+        expected = 0.0
+    elif shown or setpoint is None:
+        expected = evse.power_kw if evse.power_kw is not None else (evse.default_kw or 0.0)
+    else:
+        expected = setpoint
+    return EvseState(
+        station_id=evse.station.id,
+        evse_id=config.id,
+        circuit=evse.circuit,
+        current=config.current,
+        phases=session.phases if session is not None and session.phases else config.phases,
+        phase=config.phase,
+        min_a=config.min_a if config.current == "AC" else 0.0,
+        rate_unit=unit,
+        charge_max_kw=config.charge_max_kw,
+        discharge_max_kw=config.discharge_max_kw if v2x else 0.0,
+        charge_efficiency=config.charge_efficiency,
+        discharge_efficiency=config.discharge_efficiency,
+        online=station.online,
+        status=evse.status,
+        obeying=evse.obeying and not evse.refused,
+        rung=evse.rung,
+        power_kw=evse.power_kw,
+        power_at=evse.power_at,
+        setpoint_kw=setpoint,
+        setpoint_expires_at=evse.accepted.expires_at if evse.accepted is not None else None,
+        expected_kw=expected,
+        worst_import_kw=worst_import,
+        worst_export_kw=worst_export,
+        external_limit_kw=evse.external_limit_kw,
+        dynamic=bool(capabilities is not None and capabilities.dynamic_profiles),
+        v2x=v2x,
+        session=None if session is None else _session(session, evse, live, at, v2x),
+    )
+
+
+def _session(
+    session: LiveSession, evse: LiveEvse, live: LiveSite, at: datetime, v2x: bool
+) -> SessionState:
+    site, config, needs = live.site, evse.config, session.needs
+    defaults, wish = site.defaults, session.wish
+    vehicle = live.vehicles.get(session.id_token or "")
+    into, out_of = config.charge_efficiency, config.discharge_efficiency
+
+    capacity = vehicle.capacity_kwh if vehicle is not None else None
+    if capacity is None and needs is not None:
+        capacity = needs.capacity_kwh
+    knows_soc = session.soc is not None
+    if knows_soc and capacity is None:
+        capacity = defaults.capacity_kwh
+
+    charged, discharged = session.charged.total_kwh, session.discharged.total_kwh
+    if session.soc is not None and capacity is not None:
+        energy = session.soc * capacity
+        energy += (charged - session.soc_charged_kwh) * into
+        energy -= (discharged - session.soc_discharged_kwh) / out_of
+        energy = min(max(energy, 0.0), capacity)
+        arrival = (session.arrival_soc or 0.0) * capacity
+        reserve_soc = _first(
+            wish.reserve_soc if wish is not None else None,
+            vehicle.reserve_soc if vehicle is not None else None,
+            defaults.reserve_soc,
+        )
+        reserve = reserve_soc * capacity
+    else:
+        energy = max(charged * into - discharged / out_of, 0.0)
+        arrival, reserve = 0.0, 0.0
+
+    target, said_by = _target(session, vehicle, site, capacity, arrival, into, knows_soc)
+    ceiling = capacity if capacity is not None else max(target, energy)
+    departure, departure_by = _departure(session, vehicle, site, at)
+    v2g = _first(
+        wish.v2g if wish is not None else None,
+        vehicle.v2g if vehicle is not None else None,
+        defaults.v2g,
+    )
+    if needs is not None and v2x and evse.station.discharge_via == "ocpp21":
+        offered = (needs.requested_transfer, *needs.available_transfers)
+        v2g = v2g and any("BPT" in transfer for transfer in offered)
+    charge_max, discharge_max = config.charge_max_kw, config.discharge_max_kw if v2x else 0.0
+    for bound in (
+        vehicle.charge_max_kw if vehicle is not None else None,
+        needs.charge_max_kw if needs is not None else None,
+        session.charge_seen_kw,
+    ):
+        charge_max = charge_max if bound is None else min(charge_max, bound)
+    for bound in (
+        vehicle.discharge_max_kw if vehicle is not None else None,
+        needs.discharge_max_kw if needs is not None else None,
+    ):
+        discharge_max = discharge_max if bound is None else min(discharge_max, bound)
+    fresh_soc = knows_soc and not is_stale(session.soc_at, at, site.control.soc_max_age_s)
+    jumped = not is_stale(session.soc_jump_at, at, site.control.soc_max_age_s)
+    if not fresh_soc or jumped or not session.discharge_confirmed:
+        discharge_max = 0.0
+    wear = vehicle.wear_per_kwh if vehicle is not None else None
+    return SessionState(
+        session_id=session.session_id,
+        transaction_id=session.transaction_id,
+        id_token=session.id_token,
+        vehicle=vehicle.name if vehicle is not None else "",
+        arrived_at=session.arrived_at,
+        departure_at=departure,
+        energy_kwh=min(energy, ceiling),
+        target_kwh=min(target, ceiling),
+        reserve_kwh=min(reserve, ceiling),
+        max_kwh=ceiling,
+        capacity_kwh=capacity,
+        soc=min(energy / capacity, 1.0) if knows_soc and capacity else None,
+        soc_at=session.soc_at,
+        v2g=v2g,
+        charge_max_kw=charge_max,
+        discharge_max_kw=discharge_max if v2g else 0.0,
+        wear_per_kwh=defaults.wear_per_kwh if wear is None else wear,
+        charged_kwh=charged,
+        discharged_kwh=discharged,
+        said_by=departure_by if departure_by != "default" else said_by,
+    )
+
+
+def _target(
+    session: LiveSession,
+    vehicle: Vehicle | None,
+    site: SiteConfig,
+    capacity: float | None,
+    arrival_kwh: float,
+    into: float,
+    knows_soc: bool,
+) -> tuple[float, str]:
+    """Energy wanted at departure on the scale of the session [kWh], and who said so."""
+    wish = session.wish
+    if wish is not None:
+        if wish.target_soc is not None and knows_soc and capacity is not None:
+            return wish.target_soc * capacity, wish.said_by
+        if wish.energy_kwh is not None:
+            return arrival_kwh + wish.energy_kwh * into, wish.said_by
+    needs = session.needs
+    if needs is not None:
+        if needs.target_soc is not None and knows_soc and capacity is not None:
+            return needs.target_soc * capacity, "vehicle"
+        if needs.energy_needed_kwh is not None:
+            return arrival_kwh + needs.energy_needed_kwh, "vehicle"
+    if vehicle is not None and vehicle.target_soc is not None and knows_soc:
+        return vehicle.target_soc * vehicle.capacity_kwh, "vehicle"
+    habit = session.habit
+    if habit is not None:
+        if habit.target_soc is not None and knows_soc and capacity is not None:
+            return habit.target_soc * capacity, habit.said_by
+        if habit.energy_kwh is not None:
+            return arrival_kwh + habit.energy_kwh * into, habit.said_by
+    if knows_soc and capacity is not None:
+        return site.defaults.target_soc * capacity, "default"
+    return arrival_kwh + site.defaults.energy_kwh * into, "default"
+
+
+def _departure(
+    session: LiveSession, vehicle: Vehicle | None, site: SiteConfig, at: datetime
+) -> tuple[datetime, str]:
+    wish, needs, habit = session.wish, session.needs, session.habit
+    if wish is not None and wish.departure_at is not None:
+        departure, said_by = wish.departure_at, wish.said_by
+    elif needs is not None and needs.departure_at is not None:
+        departure, said_by = needs.departure_at, "vehicle"
+    elif vehicle is not None and vehicle.departure is not None:
+        departure = _next_local(session.arrived_at, vehicle.departure, site.timezone)
+        said_by = "vehicle"
+    elif habit is not None and habit.departure_at is not None:
+        departure, said_by = habit.departure_at, habit.said_by
+    else:
+        departure = session.arrived_at + timedelta(hours=site.defaults.stay_h)
+        said_by = "default"
+    return (departure, said_by) if departure > at else (at + OVERDUE, said_by)
+
+
+def _next_local(after: datetime, at: time, timezone: str) -> datetime:
+    zone = ZoneInfo(timezone)
+    local = after.astimezone(zone)
+    candidate = local.replace(
+        hour=at.hour, minute=at.minute, second=at.second, microsecond=0, fold=0
+    )
+    if candidate <= local:
+        candidate += timedelta(days=1)
+    return candidate.astimezone(after.tzinfo)
+
+
+def _first(*options: T | None) -> T:
+    return next(option for option in options if option is not None)
