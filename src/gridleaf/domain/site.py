@@ -169,6 +169,8 @@ class Mqtt(_Frozen):
     """The site's signals by MQTT. ``fields`` maps ``grid_kw``, ``pv_kw``, ``load_kw`` to topics.
 
     A mapping is ``topic`` or ``topic#json.path``; ``scale`` multiplies (0.001 for W).
+    ``timestamp`` is the JSON path, in every payload that has it, of the time of measurement
+    (ISO 8601 with an offset, or Unix seconds or milliseconds).
     """
 
     host: str
@@ -179,6 +181,7 @@ class Mqtt(_Frozen):
     password_env: str | None = None
     fields: dict[Literal["grid_kw", "pv_kw", "load_kw"], str]
     scale: dict[Literal["grid_kw", "pv_kw", "load_kw"], float] = {}
+    timestamp: str | None = None
 
 
 class Modbus(_Frozen):
@@ -362,7 +365,9 @@ _PATH_KEYS = {
 def _resolve_paths(node: object, folder: Path) -> None:
     if isinstance(node, dict):
         for key, value in node.items():
-            if key in _PATH_KEYS and isinstance(value, str):
+            if isinstance(value, str) and (
+                key in _PATH_KEYS or (key == "map" and value.endswith(".toml"))
+            ):
                 node[key] = str(folder / value)
             else:
                 _resolve_paths(value, folder)
