@@ -46,6 +46,14 @@ class Host(Protocol):
     def heartbeat_interval_s(self) -> int: ...
 
     @property
+    def evse_ids(self) -> tuple[int, ...]:
+        """The EVSEs the site file names for this station."""
+
+    @property
+    def discharge_via(self) -> Literal["none", "ocpp21", "negative_limit"]:
+        """How the station takes a discharge setpoint (:class:`gridleaf.domain.site.Station`)."""
+
+    @property
     def voltage_v(self) -> float:
         """Nominal phase voltage, to turn amperes into kW where a station reports only amperes [V]."""
 
@@ -70,7 +78,7 @@ class Host(Protocol):
         """The EVSE of a transaction *of this station*, None when there is no such one."""
 
     async def next_seq_no(self, transaction_id: str) -> int:
-        """Our own rising number for events of a 1.6 transaction."""
+        """Our own rising number for events of a 1.6 transaction, from 1: its start is event 0."""
 
     async def pull_setpoint(self, profile_id: int) -> float | None:
         """The setpoint [kW] a dynamic profile should have now; None when there is none."""
@@ -84,6 +92,13 @@ class Dialect(Protocol):
 
     def handlers(self) -> Mapping[str, Handler]:
         """Inbound: action -> handler."""
+
+    async def probe(self, call: Caller) -> None:
+        """Read what the station supports and hand CapabilitiesRead events to the host.
+
+        A station that refuses or knows nothing gets conservative defaults; raises nothing but
+        ConnectionLost.
+        """
 
     async def execute(self, command: Command, call: Caller) -> Answer:
         """Outbound: carry out a command with as many calls as it takes.
