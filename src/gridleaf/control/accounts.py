@@ -72,8 +72,6 @@ class Accounts:
                 continue
             power = evse.expected_kw if evse.power_kw is None else evse.power_kw
             session.cost_eur += power * marginal * hours
-            session.target_kwh = seen.target_kwh
-            session.departure_at = seen.departure_at
             into, out_of = evse.charge_efficiency, evse.discharge_efficiency
             arrival = seen.energy_kwh - seen.charged_kwh * into + seen.discharged_kwh / out_of
             wanted = max(seen.target_kwh - arrival, 0.0) / into - session.uncontrolled_kwh

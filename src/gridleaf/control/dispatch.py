@@ -133,7 +133,8 @@ def default_order(evse: LiveEvse, share_kw: float, unit: str, voltage_v: float) 
 def remember(live: LiveSite, record: DispatchRecord) -> None:
     """Fold the station's answer to a setpoint into the live view."""
     evse = live.evse(record.station_id, record.evse_id)
-    if evse is None:
+    session = evse.session if evse is not None else None
+    if evse is None or session is None or session.transaction_id != record.transaction_id:
         return
     evse.refused = not record.accepted
     if not record.accepted:

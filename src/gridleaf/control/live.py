@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from gridleaf.control.types import SessionState
 from gridleaf.domain.events import (
     Booted,
     CapabilitiesRead,
@@ -97,6 +98,8 @@ class LiveSession:
     soc_jump_at: datetime | None = None
     arrival_soc: float | None = None
     needs: NeedsReported | None = None
+    seen: SessionState | None = None
+    """The session as the newest observation saw it."""
     wish: Wish | None = None
     habit: Wish | None = None
     phases: int | None = None
@@ -109,8 +112,6 @@ class LiveSession:
     ended_at: datetime | None = None
     suspect: bool = False
     flags: tuple[str, ...] = ()
-    target_kwh: float | None = None
-    departure_at: datetime | None = None
     cost_eur: float = 0.0
     uncontrolled_cost_eur: float = 0.0
     uncontrolled_kwh: float = 0.0
@@ -124,6 +125,9 @@ class LiveSession:
 
     def record(self) -> SessionRecord:
         """The view that is kept for history."""
+        seen, unmet = self.seen, None
+        if seen is not None:
+            unmet = max(seen.target_kwh - seen.energy_kwh, 0.0)
         return SessionRecord(
             session_id=self.session_id,
             station_id=self.station_id,
@@ -137,8 +141,10 @@ class LiveSession:
             discharged_kwh=self.discharged.total_kwh,
             arrival_soc=self.arrival_soc,
             departure_soc=self.soc,
-            target_kwh=self.target_kwh,
-            departure_at=self.departure_at,
+            capacity_kwh=seen.capacity_kwh if seen is not None else None,
+            target_kwh=seen.target_kwh if seen is not None else None,
+            departure_at=seen.departure_at if seen is not None else None,
+            unmet_kwh=unmet,
             cost_eur=self.cost_eur,
             uncontrolled_cost_eur=self.uncontrolled_cost_eur,
             flags=self.flags,
@@ -366,6 +372,7 @@ class LiveSite:
         evse.accepted = None
         evse.changed_at = None
         evse.status = "occupied"
+        evse.refused = False
         evse.misses = evse.hits = 0
 
     def _meter(self, station: LiveStation, event: MeterReported) -> LiveSession | None:

@@ -1,0 +1,369 @@
+"""The control loop of one site: observe, plan, envelope, dispatch, verify; for ever.
+
+A cycle is stateless: it reads the world anew, decides, sends and is judged by the meter at the next
+one. What must survive a restart is in the store; everything else is rebuilt from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from gridleaf.control.accounts import Accounts
+from gridleaf.control.decide import Solver, decide
+from gridleaf.control.dispatch import Order, default_order, orders, remember
+from gridleaf.control.limits import grid_limits_kw, static_shares_kw
+from gridleaf.control.live import LiveEvse, LiveSession, LiveSite
+from gridleaf.control.observe import Imposed, observe, step_grid
+from gridleaf.control.types import (
+    Decision,
+    Outlook,
+    Policy,
+    SiteState,
+    decision_to_json,
+    state_to_json,
+)
+from gridleaf.control.verify import judge
+from gridleaf.domain.clock import Clock, stopwatch
+from gridleaf.domain.errors import (
+    CallTimeout,
+    ConnectionLost,
+    ProtocolError,
+    RejectedByStation,
+    StoreUnavailable,
+)
+from gridleaf.domain.events import (
+    CapabilitiesRead,
+    Connected,
+    Disconnected,
+    ExternalLimitReported,
+    NeedsReported,
+    Noted,
+    StationEvent,
+    TransactionReported,
+)
+from gridleaf.domain.meter import SiteMeasurement
+from gridleaf.domain.site import SiteConfig
+from gridleaf.ocpp.commands import Answer, Command
+from gridleaf.plan import solve
+from gridleaf.store.port import DispatchRecord, Store
+
+log = structlog.get_logger()
+
+Series = tuple[float, ...]
+Execute = Callable[[str, Command], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foresight:
+    """What is expected: both are asked for the steps of a horizon.
+
+    ``prices(start, step_h)`` gives import price, export price and whether each is known;
+    ``base(start, step_h, newest)`` gives building load and generation [kW].
+    """
+
+    prices: Callable[[datetime, Sequence[float]], tuple[Series, Series, tuple[bool, ...]]]
+    base: Callable[[datetime, Sequence[float], SiteMeasurement | None], tuple[Series, Series]]
+
+
+class Controller:
+    """Holds the live view of a site and runs its cycles.
+
+    Parameters
+    ----------
+    execute
+        Sends a command to a station; raises ConnectionLost, CallTimeout, RejectedByStation.
+    foresight
+        Prices and forecasts.
+    peak_kw
+        The highest mean import of the billing month so far.
+    """
+
+    SETTLE_S = 2.0
+    """Events that come in a burst share a cycle: it waits this long after the first."""
+    REDUCTION_S = 10.0
+    """Increases wait this long for the reductions that make room for them."""
+
+    def __init__(
+        self,
+        site: SiteConfig,
+        *,
+        clock: Clock,
+        store: Store,
+        execute: Execute,
+        foresight: Foresight,
+        peak_kw: Callable[[], float] = lambda: 0.0,
+        solver: Solver = solve,
+        timer: Callable[[], float] = stopwatch,
+        executor: Executor | None = None,
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        self.site = site
+        self.clock = clock
+        self.store = store
+        self.live = LiveSite(site)
+        self.accounts = Accounts(site.timezone)
+        self.measurement: SiteMeasurement | None = None
+        self.imposed = Imposed()
+        self.policy: Policy = site.control.policy
+        self.last: tuple[SiteState, Decision] | None = None
+        self.last_cycle_id: int | None = None
+        self.cycles = 0
+        self.on_cycle: list[Callable[[SiteState, Decision], None]] = []
+        self._execute = execute
+        self._foresight = foresight
+        self._peak_kw = peak_kw
+        self._solver = solver
+        self._timer = timer
+        self._executor = executor
+        self._settle_s = settle_s
+        self._wake = asyncio.Event()
+        self._reason = ""
+        self._shares = static_shares_kw(site)
+        self._defaults: dict[str, asyncio.Task[None]] = {}
+
+    # -- what comes in --
+
+    def wake(self, reason: str) -> None:
+        """Ask for a cycle now."""
+        if not self._wake.is_set():
+            self._reason = reason
+            self._wake.set()
+
+    def apply(self, event: StationEvent) -> LiveSession | None:
+        """Fold a durable event into the live view and react to what cannot wait."""
+        latched = self.live.grid_event
+        session = self.live.apply(event)
+        match event:
+            case TransactionReported(phase="started" | "ended"):
+                self.wake(f"session {event.phase} at {event.station_id}")
+            case NeedsReported():
+                self.wake(f"charging needs of {event.station_id}")
+            case Connected() | Disconnected():
+                self.wake(f"{event.station_id} {event.kind}")
+            case CapabilitiesRead(evse_id=0):
+                self._send_defaults(event.station_id)
+            case ExternalLimitReported():
+                self.wake(f"external limit at {event.station_id}")
+            case Noted() if self.live.grid_event != latched:
+                self.wake("grid event")
+        return session
+
+    def measured(self, measurement: SiteMeasurement) -> None:
+        """Take a measurement of the site; a broken limit is answered at once."""
+        newest = self.measurement
+        if newest is not None and measurement.measured_at < newest.measured_at:
+            return
+        self.measurement = measurement
+        if measurement.grid_kw is None:
+            return
+        import_kw, export_kw = grid_limits_kw(
+            self.site, self.clock.now(), self.imposed.import_kw, self.imposed.export_kw
+        )
+        if measurement.grid_kw > import_kw or measurement.grid_kw < -export_kw:
+            self.wake("over limit")
+
+    def impose(self, import_kw: float | None, export_kw: float | None) -> None:
+        """A limit from outside, on top of the configured ones; None lifts it."""
+        self.imposed = Imposed(import_kw=import_kw, export_kw=export_kw)
+        self.wake("limit changed")
+
+    # -- the cycle --
+
+    def outlook(self, at: datetime) -> Outlook:
+        """Prices, limits and forecasts from ``at`` to the end of the horizon."""
+        start, step_h = step_grid(at, self.site.control.horizon_h)
+        buy, sell, known = self._foresight.prices(start, step_h)
+        load, pv = self._foresight.base(start, step_h, self.measurement)
+        imports, exports = [], []
+        edge = start
+        for hours in step_h:
+            end = edge + timedelta(hours=hours)
+            limits = [self._limits(edge)]
+            inner = edge + timedelta(minutes=15)
+            while inner < end:
+                limits.append(self._limits(inner))
+                inner += timedelta(minutes=15)
+            imports.append(min(limit[0] for limit in limits))
+            exports.append(min(limit[1] for limit in limits))
+            edge = end
+        return Outlook(
+            start=start,
+            step_h=step_h,
+            import_price=buy,
+            export_price=sell,
+            price_known=known,
+            load_kw=load,
+            pv_kw=pv,
+            import_limit_kw=tuple(imports),
+            export_limit_kw=tuple(exports),
+        )
+
+    def _limits(self, at: datetime) -> tuple[float, float]:
+        return grid_limits_kw(self.site, at, self.imposed.import_kw, self.imposed.export_kw)
+
+    def observe(self) -> SiteState:
+        """The state of the site now."""
+        at = self.clock.now()
+        state = observe(
+            self.live,
+            at=at,
+            policy=self.policy,
+            measurement=self.measurement,
+            imposed=self.imposed,
+            peak_so_far_kw=self._peak_kw(),
+            outlook=self.outlook(at),
+        )
+        for evse in state.evses:
+            if evse.session is not None and evse.session.session_id in self.live.sessions:
+                self.live.sessions[evse.session.session_id].seen = evse.session
+        return state
+
+    async def cycle(self, trigger: str, *, renew: bool) -> Decision:
+        """One cycle: judge the last one by the meter, observe, decide, keep, send."""
+        for evse in judge(self.live, self.clock.now()):
+            log.warning("obedience", evse=evse.key, obeying=evse.obeying, rung=evse.rung)
+        state = self.observe()
+        self.accounts.tick(state, self.live)
+        decision = await asyncio.get_running_loop().run_in_executor(
+            self._executor,
+            partial(
+                decide,
+                state,
+                self.site,
+                trigger=trigger,
+                previous=self.last,
+                solver=self._solver,
+                timer=self._timer,
+            ),
+        )
+        self.last = (state, decision)
+        self.cycles += 1
+        try:
+            self.last_cycle_id = await self.store.save_cycle(
+                state.at, trigger, state_to_json(state), decision_to_json(decision)
+            )
+        except StoreUnavailable as error:
+            log.warning("cycle_not_stored", reason=str(error))
+        await self._dispatch(orders(state, decision, renew=renew))
+        for listener in self.on_cycle:
+            listener(state, decision)
+        return decision
+
+    async def run(self) -> None:
+        """Cycle on the timer and on events until cancelled. A cycle that fails never ends the loop."""
+        period = self.site.control.cycle_s
+        due = self.clock.monotonic()
+        while True:
+            left = due - self.clock.monotonic()
+            trigger, renew = "timer", True
+            if left > 0:
+                try:
+                    await self.clock.wait_for(self._wake.wait(), left)
+                    await self.clock.sleep(self._settle_s)
+                    trigger, renew = self._reason, False
+                except TimeoutError:
+                    trigger = "timer"
+            if due <= self.clock.monotonic():
+                trigger, renew = ("timer" if renew else trigger), True
+                due += period
+                if due <= self.clock.monotonic():
+                    due = self.clock.monotonic() + period
+            self._wake.clear()
+            try:
+                await self.cycle(trigger, renew=renew)
+            except Exception:
+                log.exception("cycle_failed", site=self.site.name, trigger=trigger)
+
+    # -- what goes out --
+
+    async def _dispatch(self, batch: Sequence[Order]) -> None:
+        """Reductions first; increases only when every reduction has been confirmed."""
+        reductions = [asyncio.ensure_future(self._send(o)) for o in batch if o.reduces]
+        increases = [o for o in batch if not o.reduces]
+        confirmed = True
+        if reductions:
+            done, pending = await self._within(reductions, self.REDUCTION_S)
+            confirmed = not pending and all(task.result() for task in done)
+        if not increases:
+            return
+        if confirmed:
+            await asyncio.gather(*(self._send(order) for order in increases))
+        else:
+            log.warning("increases_held_back", count=len(increases))
+            self.wake("a reduction was not confirmed")
+
+    async def _within(
+        self, tasks: list[asyncio.Future[bool]], timeout_s: float
+    ) -> tuple[list[asyncio.Future[bool]], list[asyncio.Future[bool]]]:
+        waiting = asyncio.gather(*(asyncio.shield(task) for task in tasks))
+        try:
+            await self.clock.wait_for(waiting, timeout_s)
+        except TimeoutError:
+            log.warning("reductions_slow", count=sum(not t.done() for t in tasks))
+        return [t for t in tasks if t.done()], [t for t in tasks if not t.done()]
+
+    async def _send(self, order: Order) -> bool:
+        """Send one command and remember the answer; True when the station accepted."""
+        evse = self.live.evse(order.station_id, order.evse_id)
+        retry = evse is not None and not evse.obeying
+        accepted, status = False, ""
+        try:
+            answer = await self._execute(order.station_id, order.command)
+            accepted, status = answer.accepted, answer.status
+        except RejectedByStation as error:
+            status = error.code
+        except CallTimeout:
+            status = "timeout"
+        except ConnectionLost:
+            status = "connection lost"
+        except ProtocolError as error:
+            status = error.code
+        record = replace(order.record, accepted=accepted, status=status)
+        remember(self.live, record)
+        if not accepted:
+            log.warning(
+                "setpoint_refused", station=order.station_id, evse=order.evse_id, status=status
+            )
+        await self._keep(record)
+        return accepted or retry
+
+    async def _keep(self, record: DispatchRecord) -> None:
+        try:
+            await self.store.save_dispatch(record)
+        except StoreUnavailable as error:
+            log.warning("dispatch_not_stored", reason=str(error))
+
+    def _send_defaults(self, station_id: str) -> None:
+        """Give a station the limits that it falls back to by itself."""
+        if self.policy == "uncontrolled":
+            return
+        running = self._defaults.get(station_id)
+        if running is None or running.done():
+            self._defaults[station_id] = asyncio.ensure_future(self._defaults_of(station_id))
+
+    async def _defaults_of(self, station_id: str) -> None:
+        station = self.live.stations[station_id]
+        for evse in station.evses.values():
+            capabilities = evse.capabilities or station.capabilities
+            units = capabilities.rate_units if capabilities is not None else ("A", "W")
+            preferred = evse.station.rate_unit or ("A" if evse.config.current == "AC" else "W")
+            unit = preferred if preferred in units or not units else units[0]
+            share = self._shares[evse.key]
+            command = default_order(evse, share, unit, self.site.voltage_v)
+            evse.default_kw = await self._default(evse, command, share)
+        self.wake(f"{station_id} is ready")
+
+    async def _default(self, evse: LiveEvse, command: Command, share_kw: float) -> float | None:
+        try:
+            answer = await self._execute(evse.station.id, command)
+        except (RejectedByStation, CallTimeout, ConnectionLost, ProtocolError) as error:
+            log.warning("default_limit_refused", evse=evse.key, reason=str(error))
+            return None
+        return share_kw if answer.accepted else None
