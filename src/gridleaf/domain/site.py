@@ -241,7 +241,11 @@ class Storage(_Frozen):
 
 
 class SiteConfig(_Frozen):
-    """Everything gridleaf needs to know about one site."""
+    """Everything gridleaf needs to know about one site.
+
+    ``authorise`` tells whether any id token may charge or only those of ``vehicles``. ``fuse_a`` and
+    ``voltage_v`` are of each phase of the grid connection.
+    """
 
     name: str
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
@@ -250,6 +254,7 @@ class SiteConfig(_Frozen):
     export_limit_kw: Magnitude = 0.0
     fuse_a: Positive | None = None
     voltage_v: Positive = 230.0
+    authorise: Literal["any", "known"] = "any"
     limit_windows: tuple[LimitWindow, ...] = ()
     circuits: tuple[Circuit, ...] = ()
     stations: tuple[Station, ...] = ()

@@ -1,0 +1,118 @@
+"""``gridleaf check``: validate a site file and say what it means before anything starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gridleaf.control.limits import floor_kw, static_shares_kw, tree
+from gridleaf.domain.errors import ConfigError
+from gridleaf.domain.site import SiteConfig, load
+from gridleaf.gateway.secrets import read_secrets
+
+
+def register(app: typer.Typer) -> None:
+    app.command("check")(check)
+
+
+def check(
+    site_file: Annotated[Path, typer.Argument(metavar="SITE.toml", help="The site file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Validate a site file and explain what gridleaf will do with it."""
+    site = load(site_file)
+    warnings = remarks(site)
+    try:
+        read_secrets(site)
+    except ConfigError as error:
+        warnings.append(f"gridleaf run will refuse to start: {error}")
+    if as_json:
+        print(json.dumps({"ok": True, "site": site.name, "remarks": warnings}))
+        return
+    console = Console()
+    table = Table(title=f"{site.name}: limits", show_edge=False)
+    for head in ("limit", "under", "import kW", "export kW", "EVSEs", "chargers kW", "fuse A"):
+        table.add_column(head, justify="left" if head in ("limit", "under") else "right")
+    for node in tree(site):
+        below = _below(site, node.id)
+        table.add_row(
+            node.id or "grid connection",
+            "" if node.parent is None else node.parent or "grid connection",
+            f"{node.import_kw:g}",
+            f"{node.export_kw:g}",
+            str(len(below)),
+            f"{sum(below):g}",
+            "" if node.fuse_a is None else f"{node.fuse_a:g}",
+        )
+    console.print(table)
+    for window in site.limit_windows:
+        console.print(
+            f"{window.start:%H:%M}-{window.end:%H:%M} local: import {_or_same(window.import_limit_kw)},"
+            f" export {_or_same(window.export_limit_kw)}"
+        )
+    console.print(f"{len(site.stations)} stations, {len(site.vehicles)} vehicles known by token")
+    for remark in warnings:
+        console.print(f"[yellow]note[/yellow] {remark}", highlight=False)
+    console.print("The file is valid.")
+
+
+def _or_same(limit_kw: float | None) -> str:
+    return "unchanged" if limit_kw is None else f"{limit_kw:g} kW"
+
+
+def _below(site: SiteConfig, circuit: str) -> list[float]:
+    parents = {c.id: c.parent for c in site.circuits}
+    powers = []
+    for station in site.stations:
+        for evse in station.evses:
+            at: str | None = site.circuit_of(station, evse)
+            while at not in (circuit, None):
+                at = parents.get(at or "") if at else None
+            if at == circuit:
+                powers.append(evse.charge_max_kw)
+    return powers
+
+
+def remarks(site: SiteConfig) -> list[str]:
+    """What is allowed but worth knowing."""
+    notes = []
+    if site.signals.mqtt is None and not site.signals.modbus:
+        notes.append(
+            "no meter is configured: until one is pushed to the API, all EVSEs share "
+            f"{site.control.static_share_kw:g} kW and nothing is exported"
+        )
+    shares = static_shares_kw(site)
+    starved = [
+        f"{station.id}/{evse.id}"
+        for station in site.stations
+        for evse in station.evses
+        if shares[f"{station.id}/{evse.id}"] < max(floor_kw(evse, site.voltage_v), 0.1)
+    ]
+    if starved:
+        notes.append(
+            "control.static_share_kw is too small for every EVSE's least power: without a meter or "
+            f"a connection these cannot charge: {', '.join(starved[:8])}"
+            + (f" and {len(starved) - 8} more" if len(starved) > 8 else "")
+        )
+    bidirectional = any(e.discharge_max_kw > 0 for s in site.stations for e in s.evses)
+    if bidirectional and site.export_limit_kw == 0:
+        notes.append("export_limit_kw is 0: vehicles may discharge into the building, never the grid")
+    if bidirectional and not (site.defaults.v2g or any(v.v2g for v in site.vehicles)):
+        notes.append("no vehicle may discharge: defaults.v2g is false and no vehicle allows it")
+    if site.tariff.source == "none":
+        notes.append("no price source: the flat import and export price hold")
+    if site.server.host not in ("127.0.0.1", "::1", "localhost") and not site.server.tls_certificate:
+        notes.append("the console listens beyond loopback without TLS: put a TLS proxy before it")
+    if (
+        site.server.ocpp_host not in ("127.0.0.1", "::1", "localhost")
+        and not site.server.tls_certificate
+    ):
+        notes.append(
+            "stations connect without TLS (security profile 1): for a trusted network or VPN only"
+        )
+    return notes
