@@ -72,7 +72,8 @@ def read_price_csv(
     path
         CSV, semicolon- or tab-separated, optionally gzipped.
     timezone
-        IANA zone of times that carry no offset; wins over what the header implies.
+        IANA zone of local times, where neither the times nor the header (``Datetime (UTC)``,
+        ``MTU (CET/CEST)``) nor the layout (OTE) says it.
     columns
         Column names by role (``start``, ``end``, ``date``, ``time``, ``price``, ``unit``, ``area``,
         ``sequence``) where they cannot be guessed; ``unit`` may be a unit, e.g. ``EUR/MWh``.
@@ -88,8 +89,7 @@ def read_price_csv(
     body = list(_body(path, rows, layout, notes))
     if not body:
         raise ConfigError(f"{path}:{layout.header_row + 2}", "no row with a time and a price")
-    zone = timezone or layout.zone
-    _place(path, body, zone, notes)
+    _place(path, body, layout.zone or timezone, notes)
     points = _points(_unique(body, notes), notes)
     believed, refused = inspect(points)
     for item in refused:
