@@ -95,8 +95,9 @@ def envelope(
     nodes = tree(site)
     held = reserved_kw(state, nodes)
     items = controlled(state)
-    wants = {i.session.session_id: _own_bounds(state, i, wanted_kw) for i in items}
     expires = state.at + timedelta(seconds=EXPIRES_CYCLES * site.control.cycle_s)
+    held_h = (expires - state.at) / timedelta(hours=1)
+    wants = {i.session.session_id: _own_bounds(state, i, wanted_kw, held_h) for i in items}
     paths = {i.evse.key: path_to_grid(nodes, i.evse.circuit) for i in items}
     result: dict[str, Setpoint] = {}
     credit = dict.fromkeys((node.id for node in nodes), 0.0)
@@ -177,7 +178,7 @@ def _setpoint(
 
 
 def _own_bounds(
-    state: SiteState, item: Controlled, wanted_kw: Mapping[str, float]
+    state: SiteState, item: Controlled, wanted_kw: Mapping[str, float], held_h: float
 ) -> tuple[float, tuple[str, ...]]:
     """The wanted power inside what the EVSE and the vehicle allow, with the reasons for a change."""
     evse, session = item.evse, item.session
@@ -190,8 +191,11 @@ def _own_bounds(
         refusal = may_discharge(state, item)
         if refusal is not None:
             return 0.0, (f"no discharge: {refusal}",)
-        most = min(session.discharge_max_kw, evse.discharge_max_kw)
-        return max(want, -most), ()
+        reasons: tuple[str, ...] = ()
+        spare = (session.energy_kwh - session.reserve_kwh) * evse.discharge_efficiency / held_h
+        if -want > spare:
+            want, reasons = -spare, ("slowed down: the reserve holds until the setpoint expires",)
+        return max(want, -min(session.discharge_max_kw, evse.discharge_max_kw)), reasons
     most = charge_bound_kw(evse, session)
     if evse.rung == FLOOR_RUNG:
         return min(want, most), ("held at the floor: the station obeys no other limit",)

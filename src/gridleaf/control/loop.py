@@ -300,7 +300,7 @@ class Controller:
             self.wake("a reduction was not confirmed")
 
     async def _within(
-        self, tasks: list[asyncio.Future[bool]], timeout_s: float
+        self, tasks: Sequence[asyncio.Future[bool]], timeout_s: float
     ) -> tuple[list[asyncio.Future[bool]], list[asyncio.Future[bool]]]:
         waiting = asyncio.gather(*(asyncio.shield(task) for task in tasks))
         try:

@@ -1,0 +1,166 @@
+"""The safety envelope holds whatever the plan says."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+
+from builders import NOON, ac_evse, evse, session, site, state
+from gridleaf.control.envelope import envelope
+from gridleaf.control.types import Setpoint, SiteState
+from gridleaf.domain.site import SiteConfig
+
+
+def only(setpoints: tuple[Setpoint, ...]) -> Setpoint:
+    assert len(setpoints) == 1
+    return setpoints[0]
+
+
+def test_a_wish_inside_every_limit_is_granted_as_it_is() -> None:
+    assert only(envelope(state(evse()), site(), {"s1": 10.0})).power_kw == 10.0
+    assert only(envelope(state(evse()), site(), {"s1": -10.0})).power_kw == -10.0
+
+
+def test_import_stays_inside_the_grid_limit_with_the_building_counted() -> None:
+    given = state(evse(), base_kw=35.0)
+    setpoint = only(envelope(given, site(), {"s1": 22.0}))
+    assert setpoint.power_kw == pytest.approx(5.0)
+    assert any("has 5.0 kW left" in reason for reason in setpoint.reasons)
+
+
+def test_a_circuit_narrower_than_its_chargers_is_shared() -> None:
+    given = state(evse(), ac_evse(), import_limit_kw=100.0)
+    total = sum(s.power_kw for s in envelope(given, site(), {"s1": 22.0, "AC1-s": 11.0}))
+    assert total <= 30.0
+
+
+def test_the_more_urgent_vehicle_is_served_first() -> None:
+    hurried = session("late", departure_at=NOON + timedelta(hours=1), target_kwh=38.0)
+    given = state(evse("DC1"), evse("DC2", session=hurried), base_kw=15.0)
+    powers = {s.session_id: s.power_kw for s in envelope(given, site(), {"s1": 22.0, "late": 22.0})}
+    assert powers == {"late": 22.0, "s1": pytest.approx(3.0)}
+
+
+@pytest.mark.parametrize(
+    ("change", "session_change", "reason"),
+    [
+        ({"meter_fresh": False, "base_kw": 0.0}, {}, "meter is not fresh"),
+        ({"grid_event": "NotifyDERAlarm of X"}, {}, "grid event"),
+        ({"policy": "smart"}, {}, "policy is not v2g"),
+        ({}, {"soc": None}, "state of charge is unknown"),
+        ({}, {"discharge_max_kw": 0.0}, "stale or jumped"),
+        ({}, {"energy_kwh": 12.0}, "reserve"),
+        ({}, {"v2g": False}, "driver did not allow"),
+    ],
+)
+def test_no_discharge_without_every_condition(
+    change: dict[str, object], session_change: dict[str, object], reason: str
+) -> None:
+    given = state(evse(session=session(**session_change)), **change)
+    setpoint = only(envelope(given, site(), {"s1": -10.0}))
+    assert setpoint.power_kw == 0.0
+    assert any(reason in text for text in setpoint.reasons)
+
+
+def test_no_discharge_at_a_station_where_it_is_not_enabled_by_name() -> None:
+    assert only(envelope(state(evse(v2x=False)), site(), {"s1": -10.0})).power_kw == 0.0
+
+
+def test_export_counts_the_building_but_not_what_charges() -> None:
+    charging = evse("DC2", session=session("s2"), power_kw=22.0)
+    given = state(evse("DC1"), charging, base_kw=-15.0)
+    powers = {s.session_id: s.power_kw for s in envelope(given, site(), {"s1": -20.0, "s2": 22.0})}
+    assert powers["s1"] == pytest.approx(-5.0)
+
+
+def test_discharging_makes_room_only_as_far_as_it_is_measured() -> None:
+    def granted(measured_kw: float) -> float:
+        giving = evse("DC2", session=session("s2"), power_kw=measured_kw)
+        given = state(evse("DC1"), giving, base_kw=38.0)
+        wanted = {"s1": 22.0, "s2": -20.0}
+        return {s.session_id: s.power_kw for s in envelope(given, site(), wanted)}["s1"]
+
+    assert granted(0.0) == pytest.approx(2.0)
+    assert granted(-20.0) == pytest.approx(22.0)
+
+
+def test_without_a_fresh_meter_all_share_the_static_share() -> None:
+    given = state(evse(), ac_evse(), meter_fresh=False, base_kw=0.0)
+    total = sum(s.power_kw for s in envelope(given, site(), {"s1": 22.0, "AC1-s": 11.0}))
+    assert 0 < total <= 10.0
+
+
+def test_an_offline_station_keeps_its_worst_case_reserved() -> None:
+    gone = ac_evse(online=False, worst_import_kw=11.0)
+    given = state(evse(), gone, base_kw=20.0)
+    assert only(envelope(given, site(), {"s1": 22.0})).power_kw == pytest.approx(9.0)
+
+
+def test_an_evse_that_does_not_obey_is_reserved_and_asked_for_little() -> None:
+    rebel = evse("DC2", session=session("s2"), obeying=False, rung=1, worst_import_kw=22.0)
+    given = state(evse("DC1"), rebel, import_limit_kw=100.0)
+    setpoints = {s.session_id: s for s in envelope(given, site(), {"s1": 22.0, "s2": 22.0})}
+    assert setpoints["s1"].power_kw == pytest.approx(8.0)
+    assert setpoints["s2"].power_kw <= 2.2
+    assert "does not obey" in setpoints["s2"].reasons[0]
+
+
+def test_ac_is_told_whole_amperes_rounded_down() -> None:
+    setpoint = only(envelope(state(ac_evse()), site(), {"AC1-s": 7.7}))
+    assert setpoint.limit_a == 11.0
+    assert setpoint.power_kw == pytest.approx(7.59)
+
+
+@pytest.mark.parametrize(
+    ("running_kw", "wanted_kw", "expected_kw"),
+    [(None, 2.0, 0.0), (None, 3.5, 4.14), (4.14, 2.0, 4.14), (4.14, 1.0, 0.0)],
+)
+def test_below_six_amperes_there_is_only_on_or_off_with_hysteresis(
+    running_kw: float | None, wanted_kw: float, expected_kw: float
+) -> None:
+    given = state(ac_evse(setpoint_kw=running_kw))
+    setpoint = only(envelope(given, site(), {"AC1-s": wanted_kw}))
+    assert setpoint.power_kw == pytest.approx(expected_kw)
+
+
+def test_the_floor_is_not_granted_where_it_does_not_fit() -> None:
+    setpoint = only(envelope(state(ac_evse(), base_kw=37.0), site(), {"AC1-s": 4.0}))
+    assert setpoint.power_kw == 0.0
+    assert setpoint.limit_a == 0.0
+
+
+def test_a_fuse_counts_each_phase() -> None:
+    fused: SiteConfig = site(
+        fuse_a=40.0,
+        import_limit_kw=100.0,
+        circuits=[],
+        stations=[
+            {"id": n, "evses": [{"id": 1, "charge_max_kw": 7.4, "phases": 1, "phase": 1}]}
+            for n in ("A", "B")
+        ],
+    )
+    both = [ac_evse(n, circuit="", phases=1, phase=1, charge_max_kw=7.4) for n in ("A", "B")]
+    given: SiteState = state(*both, base_kw=0.0, import_limit_kw=100.0)
+    amps = [s.limit_a for s in envelope(given, fused, {"A-s": 7.4, "B-s": 7.4})]
+    assert sum(a for a in amps if a is not None) <= 40.0
+    assert max(a for a in amps if a is not None) == 32.0
+
+
+def test_rubbish_from_the_planner_commands_nothing() -> None:
+    assert only(envelope(state(evse()), site(), {"s1": math.nan})).power_kw == 0.0
+    assert only(envelope(state(evse()), site(), {"s1": 1e9})).power_kw == 22.0
+    assert only(envelope(state(evse(), base_kw=0.0), site(), {"s1": -1e9})).power_kw == -20.0
+
+
+def test_discharging_cannot_reach_below_the_reserve_before_the_setpoint_expires() -> None:
+    nearly = evse(session=session(energy_kwh=13.0, reserve_kwh=12.0))
+    setpoint = only(envelope(state(nearly), site(), {"s1": -22.0}))
+    taken_kwh = -setpoint.power_kw / 0.93 * (setpoint.expires_at - NOON) / timedelta(hours=1)
+    assert 0.9 < taken_kwh <= 1.0
+
+
+def test_every_setpoint_expires_two_cycles_ahead() -> None:
+    setpoint = only(envelope(state(evse()), site(), {"s1": -5.0}))
+    assert setpoint.expires_at == NOON + timedelta(seconds=600)
