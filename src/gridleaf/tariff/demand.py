@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from gridleaf.domain.meter import SiteMeasurement
-
-HOLD = timedelta(minutes=5)
-"""A sample counts until the next one, at most this long."""
-_PAGE = timedelta(days=1)
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+HOLD_S = 300.0
+"""A sample counts until the next one, at most this long [s]."""
 
 
 def billing_month(at: datetime, timezone: str) -> tuple[datetime, datetime]:
@@ -24,12 +21,22 @@ def billing_month(at: datetime, timezone: str) -> tuple[datetime, datetime]:
     return start.astimezone(UTC), end.astimezone(UTC)
 
 
-class MeasurementStore(Protocol):
-    """The part of the store that a demand meter is restored from."""
+@dataclass(slots=True)
+class _Tally:
+    """Where a meter stands. Times in Unix seconds: of the last sample, how far it is spread, how
+    long it holds, the end of the running interval and of the month. Then the last sample [kW], the
+    month's peak [kW], and of the running interval the energy [kWh] and the time measured [s].
+    """
 
-    async def measurements(
-        self, since: datetime, until: datetime, limit: int = 100_000
-    ) -> list[SiteMeasurement]: ...
+    sampled_s: float = 0.0
+    spread_s: float = 0.0
+    held_s: float = 0.0
+    end_s: float = 0.0
+    month_end_s: float = 0.0
+    kw: float = 0.0
+    peak_kw: float = 0.0
+    kwh: float = 0.0
+    measured_s: float = 0.0
 
 
 class DemandMeter:
@@ -48,66 +55,64 @@ class DemandMeter:
     """
 
     def __init__(self, interval_min: int, timezone: str) -> None:
-        self._length = timedelta(minutes=interval_min)
+        self._length_s = interval_min * 60.0
         self._timezone = timezone
         self._zone = ZoneInfo(timezone)
-        self._sampled_at = self._until = self._held_until = self._end = _NEVER
-        self._month_end = _NEVER
-        self._kw = self._peak_kw = self._kwh = self._measured_h = 0.0
+        self._tally = _Tally()
 
     def add(self, at: datetime, grid_kw: float) -> None:
         """Take a sample [kW, + imports]; one not later than the last, or not a number, is ignored."""
-        if not math.isfinite(grid_kw) or at <= self._sampled_at:
+        tally, at_s = self._tally, at.timestamp()
+        if not math.isfinite(grid_kw) or at_s <= tally.sampled_s:
             return
-        self._advance(at)
-        self._kw = max(grid_kw, 0.0)
-        self._sampled_at, self._held_until = at, at + HOLD
-        self._until = max(self._until, at)
+        self._spread(min(at_s, tally.held_s))
+        self._enter(at_s)
+        tally.kw = max(grid_kw, 0.0)
+        tally.sampled_s = tally.spread_s = at_s
+        tally.held_s = at_s + HOLD_S
 
-    def peak_kw(self, now: datetime) -> float:
-        """Highest mean import of a finished interval of the month that ``now`` is in [kW]."""
-        self._advance(now)
-        return self._peak_kw
+    @property
+    def peak_kw(self) -> float:
+        """Highest mean import of a finished interval, in the month of the last sample [kW]."""
+        return self._tally.peak_kw
 
-    def mean_kw(self, now: datetime) -> float:
-        """Mean import so far of the interval that ``now`` is in [kW]; 0 before any sample."""
-        self._advance(now)
-        return self._kwh / self._measured_h if self._measured_h else 0.0
+    @property
+    def mean_kw(self) -> float:
+        """Mean import of the running interval up to the last sample [kW]; 0 right at its start."""
+        tally = self._tally
+        return tally.kwh * 3600 / tally.measured_s if tally.measured_s else 0.0
 
-    async def restore(self, store: MeasurementStore, now: datetime) -> None:
-        """Take the samples of the billing month from the store; for a new meter, after a start."""
-        since, _ = billing_month(now, self._timezone)
-        while since < now:
-            until = min(since + _PAGE, now)
-            for row in await store.measurements(since, until):
-                if row.grid_kw is not None:
-                    self.add(row.measured_at, row.grid_kw)
-            since = until
+    def state(self) -> dict[str, float]:
+        """All of it, to be kept as JSON; :meth:`restore` takes it back."""
+        return asdict(self._tally)
 
-    def _advance(self, now: datetime) -> None:
-        """Spread the last sample over the intervals up to ``now``, closing those that end."""
-        stop = min(now, self._held_until)
-        while self._until < stop:
-            self._enter(self._until)
-            part_end = min(stop, self._end)
-            hours = (part_end - self._until) / timedelta(hours=1)
-            self._kwh += self._kw * hours
-            self._measured_h += hours
-            self._until = part_end
-        self._enter(now)
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on from a kept state; samples that it has seen may be added again without harm."""
+        self._tally = _Tally(**state)
 
-    def _enter(self, at: datetime) -> None:
-        """Be in the interval that ``at`` is in; close the one before, and the month."""
-        if at < self._end:
+    def _spread(self, until_s: float) -> None:
+        """Spread the last sample over the intervals up to ``until_s``, closing those that end."""
+        tally = self._tally
+        while tally.spread_s < until_s:
+            self._enter(tally.spread_s)
+            part_end_s = min(until_s, tally.end_s)
+            seconds = part_end_s - tally.spread_s
+            tally.kwh += tally.kw * seconds / 3600
+            tally.measured_s += seconds
+            tally.spread_s = part_end_s
+
+    def _enter(self, at_s: float) -> None:
+        """Be in the interval that ``at_s`` is in; close the one before, and the month."""
+        tally = self._tally
+        if at_s < tally.end_s:
             return
-        length_h = self._length / timedelta(hours=1)
-        whole = self._measured_h >= length_h / 2
-        mean_kw = self._kwh / (self._measured_h if whole else length_h)
-        self._peak_kw = max(self._peak_kw, mean_kw)
-        self._kwh = self._measured_h = 0.0
-        if at >= self._month_end:
-            self._month_end = billing_month(at, self._timezone)[1]
-            self._peak_kw = 0.0
-        offset = at.astimezone(self._zone).utcoffset() or timedelta()
-        past = (at + offset - _NEVER) % self._length
-        self._end = min(at - past + self._length, self._month_end)
+        over_s = tally.measured_s if tally.measured_s >= self._length_s / 2 else self._length_s
+        tally.peak_kw = max(tally.peak_kw, tally.kwh * 3600 / over_s)
+        tally.kwh = tally.measured_s = 0.0
+        at = datetime.fromtimestamp(at_s, UTC)
+        if at_s >= tally.month_end_s:
+            tally.month_end_s = billing_month(at, self._timezone)[1].timestamp()
+            tally.peak_kw = 0.0
+        offset_s = (at.astimezone(self._zone).utcoffset() or timedelta()).total_seconds()
+        past_s = (at_s + offset_s) % self._length_s
+        tally.end_s = min(at_s - past_s + self._length_s, tally.month_end_s)
