@@ -13,7 +13,7 @@ from rich.table import Table
 from gridleaf.control.limits import floor_kw, static_shares_kw, tree
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import SiteConfig, load
-from gridleaf.gateway.secrets import read_secrets
+from gridleaf.gateway.secrets import load_secrets
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def check(
     site = load(site_file)
     warnings = remarks(site)
     try:
-        read_secrets(site)
+        load_secrets(site)
     except ConfigError as error:
         warnings.append(f"gridleaf run will refuse to start: {error}")
     if as_json:
@@ -101,12 +101,17 @@ def remarks(site: SiteConfig) -> list[str]:
         )
     bidirectional = any(e.discharge_max_kw > 0 for s in site.stations for e in s.evses)
     if bidirectional and site.export_limit_kw == 0:
-        notes.append("export_limit_kw is 0: vehicles may discharge into the building, never the grid")
+        notes.append(
+            "export_limit_kw is 0: vehicles may discharge into the building, never the grid"
+        )
     if bidirectional and not (site.defaults.v2g or any(v.v2g for v in site.vehicles)):
         notes.append("no vehicle may discharge: defaults.v2g is false and no vehicle allows it")
     if site.tariff.source == "none":
         notes.append("no price source: the flat import and export price hold")
-    if site.server.host not in ("127.0.0.1", "::1", "localhost") and not site.server.tls_certificate:
+    if (
+        site.server.host not in ("127.0.0.1", "::1", "localhost")
+        and not site.server.tls_certificate
+    ):
         notes.append("the console listens beyond loopback without TLS: put a TLS proxy before it")
     if (
         site.server.ocpp_host not in ("127.0.0.1", "::1", "localhost")

@@ -268,7 +268,7 @@ def _import_budget(
             limit = node.import_kw
         room[node.id] = limit - load - held[node.id][0] + credit[node.id]
         if node.fuse_a is not None:
-            used = (load + held[node.id][0]) * 1000 / site.voltage_v / 3
+            used = (max(load, 0.0) + held[node.id][0]) * 1000 / site.voltage_v / 3
             amps[node.id] = [node.fuse_a - used] * 3
     return _Budget(room, amps, site.voltage_v)
 
@@ -291,5 +291,7 @@ def _export_budget(
             base, limit = 0.0, node.export_kw
         room[node.id] = limit + base - held[node.id][1]
         if node.fuse_a is not None:
-            amps[node.id] = [node.fuse_a + min(base, 0.0) * 1000 / site.voltage_v / 3] * 3
+            amps[node.id] = [
+                node.fuse_a + min(base - held[node.id][1], 0.0) * 1000 / site.voltage_v / 3
+            ] * 3
     return _Budget(room, amps, site.voltage_v)

@@ -206,7 +206,10 @@ def _phase_rows(
     items: tuple[Controlled, ...],
     steps: Floats,
 ) -> Rows | None:
-    """Fuses as rows: power of each phase, both directions, the base taken as symmetric."""
+    """Fuses as rows: power of each phase, both directions.
+
+    The base is taken as symmetric, and nothing of it as relief: generation may be on one phase only.
+    """
     fused = [node for node in nodes if node.fuse_a is not None]
     if not fused or not items:
         return None
@@ -232,7 +235,7 @@ def _phase_rows(
             for sign, name in ((1.0, "import"), (-1.0, "export")):
                 names.append(f"{node.id or GRID} L{phase} {name}")
                 coefficients.append(sign * row)
-                bounds.append(np.maximum(phase_kw - sign * load, 0.0))
+                bounds.append(np.maximum(phase_kw - np.maximum(sign * load, 0.0), 0.0))
     return Rows(id=tuple(names), coefficient=np.array(coefficients), bound_kw=np.array(bounds))
 
 

@@ -1,0 +1,540 @@
+"""The platform of one site: everything behind the sockets, joined."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from gridleaf.control.accounts import Totals
+from gridleaf.control.decide import Solver
+from gridleaf.control.live import LiveSession
+from gridleaf.control.loop import Controller, Foresight, Series
+from gridleaf.control.types import Decision, SiteState
+from gridleaf.domain.clock import Clock, stopwatch
+from gridleaf.domain.errors import GridleafError, StoreUnavailable
+from gridleaf.domain.events import NeedsReported, StationEvent, TransactionReported
+from gridleaf.domain.meter import SiteMeasurement
+from gridleaf.domain.site import SiteConfig
+from gridleaf.domain.wishes import Wish
+from gridleaf.forecast.habits import learned_wish
+from gridleaf.forecast.persistence import SiteForecast, SiteHistory, forecast_site
+from gridleaf.gateway.gateway import Gateway
+from gridleaf.ocpp.commands import AllowTransfers, RemoteStart, RemoteStop
+from gridleaf.ocpp.csms import Authorisation
+from gridleaf.plan import solve
+from gridleaf.signals import follow_modbus, follow_mqtt
+from gridleaf.store.port import Store
+from gridleaf.tariff import DemandMeter, PriceBook, PriceSource, make_source
+from gridleaf.web.port import Notice, Savings, StationView
+
+log = structlog.get_logger()
+
+Topic = Literal["state", "decision", "station", "session", "alert"]
+CHARGE_ONLY = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
+BIDIRECTIONAL = ("AC_BPT", "DC_BPT")
+_FORECAST_S = 60.0
+_HISTORY = timedelta(days=28)
+
+
+class Notices:
+    """The newest notices in a ring, and everybody who waits for the next one."""
+
+    def __init__(self, size: int = 512) -> None:
+        self._ring: deque[Notice] = deque(maxlen=size)
+        self._news = asyncio.Event()
+        self._last_id = 0
+
+    def publish(self, topic: Topic, data: dict[str, Any]) -> None:
+        self._last_id += 1
+        self._ring.append(Notice(id=self._last_id, topic=topic, data=data))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def follow(self, after_id: int | None) -> AsyncIterator[Notice]:
+        seen = self._last_id if after_id is None else after_id
+        while True:
+            news = self._news
+            for notice in [n for n in self._ring if n.id > seen]:
+                seen = notice.id
+                yield notice
+            if news is self._news:
+                await news.wait()
+
+
+class Platform:
+    """One running site. Implements the ports of the gateway (``Intake``) and of the web.
+
+    Parameters
+    ----------
+    site, clock, store
+        What to run, by which time, and where to keep it. The store must be open.
+    rng
+        The one source of randomness (transaction ids, jitter).
+    source
+        Market prices; made from the tariff when absent.
+    checkpoint_s
+        How often sums and live sessions are written down [s].
+    keep_frames
+        Whether the OCPP log is kept.
+    """
+
+    def __init__(
+        self,
+        site: SiteConfig,
+        *,
+        clock: Clock,
+        store: Store,
+        rng: random.Random,
+        source: PriceSource | None = None,
+        solver: Solver = solve,
+        timer: Callable[[], float] = stopwatch,
+        executor: Executor | None = None,
+        checkpoint_s: float = 300.0,
+        settle_s: float = Controller.SETTLE_S,
+        registry: CollectorRegistry | None = None,
+        keep_frames: bool = True,
+    ) -> None:
+        self._site = site
+        self._clock = clock
+        self._store = store
+        self._book = PriceBook(source or make_source(site.tariff), store, clock)
+        self._history = SiteHistory()
+        self._forecast: tuple[float, datetime, SiteForecast] | None = None
+        interval = site.tariff.demand_interval_min
+        self.demand = DemandMeter(interval_min=interval, timezone=site.timezone)
+        self.uncontrolled_demand = DemandMeter(interval_min=interval, timezone=site.timezone)
+        self.notices = Notices()
+        self.controller = Controller(
+            site,
+            clock=clock,
+            store=store,
+            execute=self._execute,
+            foresight=Foresight(prices=self._prices, base=self._base),
+            peak_kw=lambda: self.demand.peak_kw,
+            solver=solver,
+            timer=timer,
+            executor=executor,
+            settle_s=settle_s,
+        )
+        self.controller.on_cycle.append(self._cycled)
+        self.gateway = Gateway(
+            site=site,
+            clock=clock,
+            store=store,
+            intake=self,
+            rng=rng,
+            registry=registry,
+            keep_frames=keep_frames,
+            timer=timer,
+        )
+        self._checkpoint_s = checkpoint_s
+        self._kept_at: datetime | None = None
+        self._remote_start_id = rng.randrange(1, 2**30)
+
+    # -- life --
+
+    async def restore(self) -> None:
+        """Rebuild the live view from the store: open transactions, wishes, setpoints, sums."""
+        store, live = self._store, self.controller.live
+        for stored in await store.open_history():
+            live.apply(stored.event)
+        for station in live.stations.values():
+            station.online = False
+        for session in live.sessions.values():
+            session.wish = await store.wish(session.session_id)
+            kept = await store.session(session.session_id)
+            if kept is not None:
+                session.cost_eur = kept.cost_eur or 0.0
+                session.uncontrolled_cost_eur = kept.uncontrolled_cost_eur or 0.0
+            await self._learn_habit(session)
+        for record in await store.last_dispatches():
+            evse = live.evse(record.station_id, record.evse_id)
+            if evse is not None and record.accepted:
+                evse.accepted, evse.changed_at = record, record.sent_at
+                evse.rung = record.rung
+        now = self._clock.now()
+        for measurement in await store.measurements(now - _HISTORY, now, limit=1_000_000):
+            self._history.add(measurement)
+        await self._restore_sums()
+
+    async def _restore_sums(self) -> None:
+        text = await self._store.value("checkpoint")
+        if text is None:
+            return
+        kept = json.loads(text)
+        live, accounts = self.controller.live, self.controller.accounts
+        live.grid_event = kept["grid_event"]
+        self.controller.impose(*kept["imposed"])
+        for key, power in kept["defaults"].items():
+            station_id, _, evse_id = key.rpartition("/")
+            evse = live.evse(station_id, int(evse_id))
+            if evse is not None:
+                evse.default_kw = power
+        accounts.today, accounts.total = _totals(kept["today"]), _totals(kept["total"])
+        self.demand.restore(kept["demand"])
+        self.uncontrolled_demand.restore(kept["uncontrolled_demand"])
+        for name, energy in kept["uncontrolled_kwh"].items():
+            if name in live.sessions:
+                live.sessions[name].uncontrolled_kwh = energy
+
+    async def checkpoint(self) -> None:
+        """Write down what events alone could not rebuild."""
+        live, accounts = self.controller.live, self.controller.accounts
+        imposed = self.controller.imposed
+        kept = {
+            "grid_event": live.grid_event,
+            "imposed": [imposed.import_kw, imposed.export_kw],
+            "defaults": {e.key: e.default_kw for e in live.evses() if e.default_kw is not None},
+            "today": _dump(accounts.today),
+            "total": _dump(accounts.total),
+            "demand": self.demand.state(),
+            "uncontrolled_demand": self.uncontrolled_demand.state(),
+            "uncontrolled_kwh": {s.session_id: s.uncontrolled_kwh for s in live.sessions.values()},
+        }
+        await self._store.save_value("checkpoint", json.dumps(kept))
+        for session in list(live.sessions.values()):
+            await self._store.save_session(session.record())
+
+    async def run(self) -> None:
+        """Run the site until cancelled: control, prices, signals, books."""
+        signals = self._site.signals
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.controller.run())
+            group.create_task(self._housekeeping())
+            if self._site.tariff.source != "none":
+                group.create_task(self._refresh_prices())
+            if signals.mqtt is not None:
+                group.create_task(follow_mqtt(signals.mqtt, self._clock, self.measured))
+            for meter in signals.modbus:
+                group.create_task(follow_modbus(meter, self._clock, self.measured))
+
+    async def _refresh_prices(self) -> None:
+        horizon = timedelta(hours=self._site.control.horizon_h)
+        while True:
+            await self._guarded("prices", self._book.refresh(self._clock.now() + horizon))
+            await self._clock.sleep(60.0)
+
+    async def _housekeeping(self) -> None:
+        pruned = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(self._checkpoint_s)
+            await self._guarded("checkpoint", self.checkpoint())
+            if self._clock.monotonic() - pruned > 86400:
+                pruned = self._clock.monotonic()
+                keep = timedelta(days=self._site.storage.keep_frames_d)
+                await self._guarded("prune", self._store.prune(self._clock.now() - keep))
+
+    async def _guarded(self, what: str, work: Awaitable[object]) -> None:
+        try:
+            await work
+        except GridleafError as error:
+            log.warning("background_work_failed", what=what, reason=str(error))
+
+    async def close(self) -> None:
+        """Write the last checkpoint and end all connections."""
+        await self._guarded("checkpoint", self.checkpoint())
+        await self.gateway.close()
+
+    # -- the gateway's port --
+
+    async def accept(self, event: StationEvent) -> bool:
+        """Durable first, then live."""
+        new = await self._store.append(event)
+        if not new:
+            return False
+        session = self.controller.apply(event)
+        match event:
+            case TransactionReported(phase="started"):
+                if session is not None:
+                    await self._learn_habit(session)
+                    await self._guarded("session", self._store.save_session(session.record()))
+                    self.notices.publish("session", {"session_id": session.session_id})
+            case TransactionReported(phase="ended"):
+                if session is not None:
+                    await self._guarded("session", self._store.save_session(session.record()))
+                    self.notices.publish("session", {"session_id": session.session_id})
+            case TransactionReported() | NeedsReported():
+                pass
+            case _:
+                self.notices.publish("station", {"station_id": event.station_id})
+        return True
+
+    async def authorise(self, station_id: str, id_token: str, evse_id: int | None) -> Authorisation:
+        """Who may charge, and whether the energy may flow both ways."""
+        vehicle = self.controller.live.vehicles.get(id_token)
+        if vehicle is None and self._site.authorise == "known":
+            return Authorisation(status="Invalid")
+        v2g = vehicle.v2g if vehicle is not None else self._site.defaults.v2g
+        station = self.controller.live.stations.get(station_id)
+        able = station is not None and any(
+            e.config.discharge_max_kw > 0
+            for number, e in station.evses.items()
+            if evse_id in (None, number)
+        )
+        transfers = CHARGE_ONLY + (BIDIRECTIONAL if v2g and able else ())
+        return Authorisation(status="Accepted", transfers=transfers)
+
+    def pull_setpoint(self, station_id: str, profile_id: int) -> float | None:
+        """What a dynamic profile should be at now, for a station that asks."""
+        live, now = self.controller.live, self._clock.now()
+        for record_evse in live.stations[station_id].evses.values():
+            record = record_evse.accepted
+            if record is not None and record.profile_id == profile_id:
+                return record_evse.setpoint_kw(now)
+        return None
+
+    async def _learn_habit(self, session: LiveSession) -> None:
+        try:
+            own = (
+                await self._store.sessions(id_token=session.id_token, limit=100)
+                if session.id_token is not None
+                else []
+            )
+            records = [*own, *await self._store.sessions(state="ended", limit=200)]
+        except StoreUnavailable as error:
+            log.warning("habit_not_learned", reason=str(error))
+            return
+        session.habit = learned_wish(
+            list({r.session_id: r for r in records}.values()),
+            id_token=session.id_token,
+            station_id=session.station_id,
+            evse_id=session.evse_id,
+            arrived_at=session.arrived_at,
+            timezone=self._site.timezone,
+        )
+
+    # -- what control needs --
+
+    async def _execute(self, station_id: str, command: Any) -> Any:
+        return await self.gateway.execute(station_id, command)
+
+    def _prices(
+        self, start: datetime, step_h: Sequence[float]
+    ) -> tuple[Series, Series, tuple[bool, ...]]:
+        buy, sell, known = self._book.prices(start, step_h, self._site.tariff)
+        if self._site.tariff.source == "none":
+            known = (True,) * len(known)
+        return buy, sell, known
+
+    def _base(
+        self, start: datetime, step_h: Sequence[float], newest: SiteMeasurement | None
+    ) -> tuple[Series, Series]:
+        if newest is None:
+            return (0.0,) * len(step_h), (0.0,) * len(step_h)
+        now = self._clock.monotonic()
+        if (
+            self._forecast is None
+            or now - self._forecast[0] > _FORECAST_S
+            or len(self._forecast[2].load_kw) != len(step_h)
+        ):
+            expected = forecast_site(self._history, start, step_h, timezone=self._site.timezone)
+            self._forecast = (now, start, expected)
+        load, pv = self._forecast[2].load_kw.copy(), self._forecast[2].pv_kw.copy()
+        if len(step_h):
+            load[0] = newest.load_kw if newest.load_kw is not None else load[0]
+            pv[0] = newest.pv_kw if newest.pv_kw is not None else pv[0]
+        return tuple(load.tolist()), tuple(pv.tolist())
+
+    def _cycled(self, state: SiteState, decision: Decision) -> None:
+        self.notices.publish(
+            "decision",
+            {"cycle_id": self.controller.last_cycle_id, "method": decision.method},
+        )
+        for alert in decision.alerts:
+            if alert.severity == "critical":
+                self.notices.publish("alert", asdict(alert))
+
+    # -- the web's port --
+
+    @property
+    def site(self) -> SiteConfig:
+        return self._site
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def store(self) -> Store:
+        return self._store
+
+    def state(self) -> SiteState:
+        return self.controller.observe()
+
+    def decision(self) -> Decision | None:
+        return self.controller.last[1] if self.controller.last is not None else None
+
+    def decided_state(self) -> SiteState | None:
+        return self.controller.last[0] if self.controller.last is not None else None
+
+    def outlook_start(self) -> datetime | None:
+        decided = self.decided_state()
+        return None if decided is None else decided.outlook.start
+
+    def stations(self) -> list[StationView]:
+        views = []
+        for name, station in self.controller.live.stations.items():
+            boot, read = station.boot, station.capabilities
+            views.append(
+                StationView(
+                    station_id=name,
+                    online=station.online,
+                    version=station.version,
+                    vendor=boot.vendor if boot is not None else "",
+                    model=boot.model if boot is not None else "",
+                    firmware_version=boot.firmware_version if boot is not None else "",
+                    connected_at=station.connected_at,
+                    last_seen_at=station.last_seen_at,
+                    evses=tuple(station.evses),
+                    capabilities=dict(read.values) if read is not None else {},
+                )
+            )
+        return views
+
+    def savings(self) -> Savings:
+        now = self._clock.now()
+        today = self.controller.accounts.today or Totals(since=now)
+        days = timedelta(hours=today.hours) / timedelta(days=30)
+        rate = self._site.tariff.demand_charge_per_kw * days
+        return Savings(
+            since=today.since,
+            cost_eur=today.energy_cost + rate * self.demand.peak_kw,
+            uncontrolled_cost_eur=today.uncontrolled_energy_cost
+            + rate * self.uncontrolled_demand.peak_kw,
+            charged_kwh=today.charged_kwh,
+            discharged_kwh=today.discharged_kwh,
+        )
+
+    async def request(
+        self, station_id: str, action: str, payload: dict[str, Any]
+    ) -> dict[str, Any]:
+        self._known(station_id)
+        return await self.gateway.request(station_id, action, payload)
+
+    async def remote_start(self, station_id: str, evse_id: int, id_token: str) -> str:
+        if evse_id not in self._known(station_id):
+            raise KeyError(f"{station_id} has no EVSE {evse_id}")
+        self._remote_start_id += 1
+        command = RemoteStart(
+            evse_id=evse_id, id_token=id_token, remote_start_id=self._remote_start_id
+        )
+        return (await self.gateway.execute(station_id, command)).status
+
+    async def remote_stop(self, session_id: str) -> str:
+        session = self._session(session_id)
+        command = RemoteStop(transaction_id=session.transaction_id)
+        return (await self.gateway.execute(session.station_id, command)).status
+
+    async def wish(self, session_id: str, wish: Wish) -> None:
+        session = self._session(session_id)
+        merged = _merge(session.wish, replace(wish, said_at=wish.said_at or self._clock.now()))
+        await self._store.save_wish(session_id, merged)
+        before = session.wish
+        session.wish = merged
+        self.controller.wake(f"wish for {session_id}")
+        self.notices.publish("session", {"session_id": session_id})
+        if wish.v2g is not None and (before is None or before.v2g != wish.v2g):
+            await self._tell_transfers(session, wish.v2g)
+
+    async def _tell_transfers(self, session: LiveSession, v2g: bool) -> None:
+        """OCPP 2.1 stations renegotiate with the vehicle; for all others the setpoint suffices."""
+        station = self.controller.live.stations[session.station_id]
+        if station.version != "ocpp2.1" or not station.online:
+            return
+        command = AllowTransfers(
+            transaction_id=session.transaction_id,
+            transfers=CHARGE_ONLY + (BIDIRECTIONAL if v2g else ()),
+        )
+        await self._guarded("allowed transfers", self.gateway.execute(session.station_id, command))
+
+    async def measured(self, measurement: SiteMeasurement) -> None:
+        before = self.controller.measurement
+        self.controller.measured(measurement)
+        kept = self._with_base(measurement)
+        self._history.add(kept)
+        if measurement.grid_kw is not None:
+            self.demand.add(measurement.measured_at, measurement.grid_kw)
+        state_due = before is None or (measurement.measured_at - before.measured_at) >= timedelta(
+            seconds=1
+        )
+        if self._kept_at is None or measurement.measured_at - self._kept_at >= timedelta(minutes=1):
+            self._kept_at = measurement.measured_at
+            self._account()
+            await self._guarded("measurement", self._store.save_measurements([kept]))
+        if state_due:
+            self.notices.publish("state", {"grid_kw": measurement.grid_kw})
+
+    def _account(self) -> None:
+        """Bring the books up to now."""
+        accounts = self.controller.accounts
+        accounts.tick(self.controller.observe(), self.controller.live)
+        self.uncontrolled_demand.add(self._clock.now(), accounts.uncontrolled_grid_kw)
+
+    def _with_base(self, measurement: SiteMeasurement) -> SiteMeasurement:
+        """With only a grid meter, the building is what the EVSEs do not explain."""
+        if measurement.load_kw is not None or measurement.grid_kw is None:
+            return measurement
+        evses = sum(e.power_kw or 0.0 for e in self.controller.live.evses())
+        base = measurement.grid_kw - evses + (measurement.pv_kw or 0.0)
+        return replace(measurement, load_kw=max(base, 0.0))
+
+    async def set_limit(self, import_kw: float | None, export_kw: float | None) -> None:
+        self.controller.impose(import_kw, export_kw)
+        await self._guarded("checkpoint", self.checkpoint())
+
+    async def clear_grid_event(self) -> None:
+        self.controller.live.grid_event = None
+        self.controller.wake("grid event cleared")
+        await self._guarded("checkpoint", self.checkpoint())
+
+    def subscribe(self, after_id: int | None = None) -> AsyncIterator[Notice]:
+        return self.notices.follow(after_id)
+
+    def _known(self, station_id: str) -> tuple[int, ...]:
+        station = self.controller.live.stations.get(station_id)
+        if station is None:
+            raise KeyError(f"no station {station_id!r} is configured")
+        return tuple(station.evses)
+
+    def _session(self, session_id: str) -> LiveSession:
+        session = self.controller.live.sessions.get(session_id)
+        if session is None:
+            raise KeyError(f"no live session {session_id!r}")
+        return session
+
+
+def _merge(old: Wish | None, new: Wish) -> Wish:
+    """What is not said again stays as it was said before; energy and SoC replace each other."""
+    if old is None:
+        return new
+    merged = {
+        name: value if value is not None else getattr(old, name)
+        for name, value in ((n, getattr(new, n)) for n in ("departure_at", "reserve_soc", "v2g"))
+    }
+    said = new.energy_kwh is not None or new.target_soc is not None
+    return replace(
+        new,
+        **merged,
+        energy_kwh=new.energy_kwh if said else old.energy_kwh,
+        target_soc=new.target_soc if said else old.target_soc,
+    )
+
+
+def _dump(totals: Totals | None) -> dict[str, Any] | None:
+    return None if totals is None else {**asdict(totals), "since": totals.since.isoformat()}
+
+
+def _totals(kept: dict[str, Any] | None) -> Totals | None:
+    if kept is None:
+        return None
+    return Totals(**{**kept, "since": datetime.fromisoformat(kept["since"])})
