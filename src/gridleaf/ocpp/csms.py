@@ -77,6 +77,9 @@ class Host(Protocol):
     async def find_transaction(self, transaction_id: str) -> int | None:
         """The EVSE of a transaction *of this station*, None when there is no such one."""
 
+    async def has_ended(self, transaction_id: str) -> bool:
+        """Whether an end of this 1.6 transaction is stored: stations send it again after a reboot."""
+
     async def next_seq_no(self, transaction_id: str) -> int:
         """Our own rising number for events of a 1.6 transaction, from 1: its start is event 0."""
 
