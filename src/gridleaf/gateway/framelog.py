@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import structlog
 
@@ -33,6 +34,7 @@ class FrameLog:
         self._size = 0
         self._writer: asyncio.Task[None] | None = None
         self._failing = False
+        self._closing = asyncio.Event()
 
     def note(self, station_id: str, outgoing: bool, frame: str) -> None:
         """Keep a frame, without its secrets."""
@@ -51,21 +53,19 @@ class FrameLog:
 
     async def close(self) -> None:
         """Write what is waiting."""
+        self._closing.set()
         if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.wait([self._writer])
-        await self._write()
+            await self._writer
 
     async def _write_later(self) -> None:
         while self._rows:
-            await self._clock.sleep(GROUP_S)
+            with contextlib.suppress(TimeoutError):
+                await self._clock.wait_for(self._closing.wait(), GROUP_S)
             await self._write()
         self._writer = None
 
     async def _write(self) -> None:
         rows, self._rows, self._size = self._rows, [], 0
-        if not rows:
-            return
         try:
             await self._store.log_frames(rows)
             self._failing = False

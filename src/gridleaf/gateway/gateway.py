@@ -12,13 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from gridleaf.domain.clock import Clock, stopwatch
-from gridleaf.domain.errors import (
-    CallTimeout,
-    ConnectionLost,
-    ProtocolError,
-    RejectedByStation,
-    StoreUnavailable,
-)
+from gridleaf.domain.errors import ConnectionLost, StoreUnavailable
 from gridleaf.domain.events import Connected, Disconnected, SecurityReported, StationEvent
 from gridleaf.domain.site import SiteConfig
 from gridleaf.gateway.connection import Connection, Intake
@@ -35,8 +29,6 @@ BOOT_WAIT_S = 10.0
 """A station that has not booted by then is read all the same: it only reconnected [s]."""
 SETTLE_S = 1.0
 """Pause between a boot and the first question [s]."""
-PROBE_PAUSES_S = (30.0, 120.0, 600.0)
-"""When a station does not tell what it can do, it is asked again after these [s]."""
 DELIVERY_PAUSE_S, DELIVERY_PAUSE_MAX_S = 1.0, 30.0
 
 _log = structlog.get_logger()
@@ -238,19 +230,8 @@ class Gateway:
         with contextlib.suppress(TimeoutError):
             await self._clock.wait_for(connection.booted.wait(), BOOT_WAIT_S)
         await self._clock.sleep(SETTLE_S)
-        for pause_s in (*PROBE_PAUSES_S, None):
-            try:
-                await connection.dialect.probe(connection.call)
-            except ConnectionLost:
-                return
-            except (CallTimeout, RejectedByStation, ProtocolError, StoreUnavailable) as error:
-                _log.warning(
-                    "probe_failed", station=connection.station_id, error=type(error).__name__
-                )
-            else:
-                return
-            if pause_s is not None:
-                await self._clock.sleep(pause_s)
+        with contextlib.suppress(ConnectionLost):
+            await connection.dialect.probe(connection.call)
 
     async def _turn_away(self, wire: Wire, station_id: str, reason: str, error: str) -> None:
         self.metrics.refused[reason] += 1
