@@ -91,6 +91,10 @@ def init(
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(24) + "\n")
-    print(f"Wrote {site_file} and a password for each station under {site_file.parent / 'secrets'}.")
-    print(f"Next: gridleaf check {site_file}; gridleaf account add {site_file} YOU --role operator;")
+    print(
+        f"Wrote {site_file} and a password for each station under {site_file.parent / 'secrets'}."
+    )
+    print(
+        f"Next: gridleaf check {site_file}; gridleaf account add {site_file} YOU --role operator;"
+    )
     print(f"      gridleaf run {site_file}")
