@@ -41,7 +41,7 @@ _VARIABLES = {
     _PART["demand"]: "--part-demand",
     _PART["wear"]: "--part-wear",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.edgecolor": GRID,
@@ -136,8 +136,14 @@ def week_of_power(result: ReplayResult, first: int, last: int) -> str:
         if result.import_limit_kw <= 1.5 * top:
             power.axhline(result.import_limit_kw, color=LIMIT, linewidth=1)
             power.annotate(
-                "import limit", (hours[-1], result.import_limit_kw), ha="right", va="bottom"
+                "import limit",
+                (hours[-1], result.import_limit_kw),
+                (-4, -4),
+                textcoords="offset points",
+                ha="right",
+                va="top",
             )
+            power.set_ylim(top=1.05 * max(top, result.import_limit_kw))
         power.axhline(0, color=INK, linewidth=0.8)
         power.set_ylabel("grid power [kW]\n+ imports, − exports")
         power.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)

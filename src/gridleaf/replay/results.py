@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -136,9 +136,11 @@ def to_json(result: ReplayResult) -> dict[str, Any]:
 
 
 def _mode(mode: ModeResult) -> dict[str, Any]:
-    figures = asdict(mode)
-    for name in ("mode", "grid_kw", "visits"):
-        del figures[name]
+    figures = {
+        field.name: getattr(mode, field.name)
+        for field in fields(mode)
+        if field.name not in ("mode", "grid_kw", "visits")
+    }
     figures["total_cost_eur"] = mode.total_cost_eur
     figures["vehicles"] = [
         {"vehicle": name} | _rounded(sums) for name, sums in by_vehicle(mode).items()
