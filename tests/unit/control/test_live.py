@@ -1,0 +1,276 @@
+"""The live view only moves forward, and keeps what is doubtful with a flag."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from builders import NOON, site
+from gridleaf.control.live import LiveSite, session_id
+from gridleaf.domain.events import (
+    Booted,
+    Connected,
+    Disconnected,
+    ExternalLimitReported,
+    MeterReported,
+    NeedsReported,
+    Noted,
+    StatusReported,
+    TransactionReported,
+)
+from gridleaf.domain.meter import MeterSample
+from gridleaf.store.port import DispatchRecord
+
+
+def at(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def sample(measurand: str, value: float, minutes: float, unit: str = "kWh") -> MeterSample:
+    return MeterSample(measured_at=at(minutes), measurand=measurand, value=value, unit=unit)
+
+
+def imported(kwh: float, minutes: float) -> MeterSample:
+    return sample("Energy.Active.Import.Register", kwh, minutes)
+
+
+def tx(
+    phase: Any, seq_no: int, minutes: float, *samples: MeterSample, **changes: Any
+) -> TransactionReported:
+    base: dict[str, Any] = {
+        "station_id": "DC1",
+        "received_at": at(minutes),
+        "transaction_id": "t1",
+        "seq_no": seq_no,
+        "phase": phase,
+        "occurred_at": at(minutes),
+        "evse_id": 1,
+        "id_token": "TAG",
+        "samples": samples,
+    }
+    return TransactionReported(**{**base, **changes})
+
+
+def started() -> LiveSite:
+    live = LiveSite(site())
+    live.apply(Connected(station_id="DC1", received_at=at(0), version="ocpp2.1", epoch=1))
+    live.apply(tx("started", 0, 0, imported(100.0, 0), sample("SoC", 0.5, 0, "1")))
+    return live
+
+
+def test_a_session_counts_energy_from_its_registers() -> None:
+    live = started()
+    live.apply(tx("updated", 1, 30, imported(105.0, 30)))
+    live.apply(tx("updated", 2, 60, imported(107.5, 60)))
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.session is not None
+    assert evse.session.charged.total_kwh == pytest.approx(7.5)
+    assert evse.session.arrival_soc == 0.5
+
+
+def test_power_is_import_minus_export() -> None:
+    live = started()
+    live.apply(
+        tx(
+            "updated",
+            1,
+            5,
+            sample("Power.Active.Import", 0.0, 5, "kW"),
+            sample("Power.Active.Export", 9.0, 5, "kW"),
+        )
+    )
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.power_kw == pytest.approx(-9.0)
+    assert evse.power_at == at(5)
+
+
+def test_a_register_that_steps_back_or_jumps_is_flagged_and_not_billed() -> None:
+    live = started()
+    live.apply(tx("updated", 1, 30, imported(4.0, 30)))
+    live.apply(tx("updated", 2, 60, imported(9.0, 60)))
+    live.apply(tx("updated", 3, 61, imported(9000.0, 61)))
+    session = live.sessions[session_id("DC1", "t1")]
+    assert session.charged.total_kwh == pytest.approx(5.0)
+    assert {"register_reset", "register_jump"} <= set(session.flags)
+
+
+def test_events_after_the_end_do_not_bring_a_session_back() -> None:
+    live = started()
+    live.apply(tx("ended", 2, 60))
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.session is None
+    assert evse.power_kw == 0.0
+    assert live.sessions == {}
+
+
+def test_a_lost_start_is_replaced_by_a_synthetic_one() -> None:
+    live = LiveSite(site())
+    session = live.apply(tx("updated", 4, 10))
+    assert session is not None
+    assert session.live
+    assert {"synthetic_start", "incomplete"} <= set(session.flags)
+
+
+def test_a_second_start_makes_the_older_transaction_suspect() -> None:
+    live = started()
+    old = live.sessions[session_id("DC1", "t1")]
+    live.apply(tx("started", 0, 90, transaction_id="t2"))
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.session is not None
+    assert evse.session.transaction_id == "t2"
+    assert old.suspect
+    assert old.record().state == "suspect"
+    assert "estimated" in old.flags
+
+
+def test_a_transaction_without_evse_stays_unattributed() -> None:
+    live = LiveSite(site())
+    session = live.apply(tx("started", 0, 0, evse_id=None))
+    evse = live.evse("DC1", 1)
+    assert session is not None
+    assert session.evse_id is None
+    assert evse is not None
+    assert evse.session is None
+
+
+def test_offline_events_count_energy_but_drive_no_live_power() -> None:
+    live = started()
+    live.apply(
+        tx(
+            "updated",
+            1,
+            30,
+            imported(103.0, 30),
+            sample("Power.Active.Import", 22.0, 30, "kW"),
+            offline=True,
+        )
+    )
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.power_kw is None
+    assert evse.session is not None
+    assert evse.session.charged.total_kwh == pytest.approx(3.0)
+
+
+def test_after_a_reboot_an_empty_connector_closes_the_lost_session() -> None:
+    live = started()
+    live.apply(Booted(station_id="DC1", received_at=at(20), vendor="V", model="M"))
+    live.apply(
+        StatusReported(
+            station_id="DC1",
+            received_at=at(21),
+            evse_id=1,
+            connector_id=1,
+            status="available",
+            reported_at=at(21),
+        )
+    )
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.session is None
+
+
+def test_the_close_of_an_old_connection_does_not_take_the_new_one_offline() -> None:
+    live = started()
+    live.apply(Connected(station_id="DC1", received_at=at(1), version="ocpp2.1", epoch=2))
+    live.apply(Disconnected(station_id="DC1", received_at=at(2), epoch=1))
+    assert live.stations["DC1"].online
+    live.apply(Disconnected(station_id="DC1", received_at=at(3), epoch=2))
+    assert not live.stations["DC1"].online
+
+
+def test_a_jumping_state_of_charge_is_noticed() -> None:
+    live = started()
+    live.apply(tx("updated", 1, 1, sample("SoC", 0.9, 1, "1")))
+    session = live.sessions[session_id("DC1", "t1")]
+    assert session.soc_jump_at == at(1)
+    live.apply(tx("updated", 2, 2, sample("SoC", 1.4, 2, "1")))
+    assert session.soc == 0.9
+    assert "soc_out_of_range" in session.flags
+
+
+def test_needs_and_external_limits_reach_the_evse() -> None:
+    live = started()
+    live.apply(
+        NeedsReported(
+            station_id="DC1", received_at=at(1), evse_id=1, requested_transfer="DC_BPT", soc=0.51
+        )
+    )
+    live.apply(
+        ExternalLimitReported(
+            station_id="DC1", received_at=at(1), evse_id=0, source="EMS", limit_kw=7.0
+        )
+    )
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.session is not None
+    assert evse.session.needs is not None
+    assert evse.external_limit_kw == 7.0
+
+
+def test_a_der_alarm_latches_a_grid_event_until_it_is_cleared() -> None:
+    live = started()
+    payload: dict[str, object] = {"controlType": "HFMustTrip", "timestamp": "2026-01-05T12:00:00Z"}
+    live.apply(Noted(station_id="DC1", received_at=at(1), action="NotifyDERAlarm", payload=payload))
+    live.apply(
+        Noted(
+            station_id="DC1",
+            received_at=at(2),
+            action="NotifyDERAlarm",
+            payload={**payload, "alarmEnded": True},
+        )
+    )
+    assert live.grid_event is not None
+
+
+def test_an_unknown_station_changes_nothing() -> None:
+    live = started()
+    assert live.apply(tx("started", 0, 0, station_id="ELSEWHERE")) is None
+    assert list(live.sessions) == [session_id("DC1", "t1")]
+
+
+def record(**changes: Any) -> DispatchRecord:
+    base: dict[str, Any] = {
+        "station_id": "DC1",
+        "evse_id": 1,
+        "transaction_id": "t1",
+        "sent_at": at(1),
+        "expires_at": at(11),
+        "steps": ((0, -8.0),),
+        "accepted": True,
+        "status": "Accepted",
+        "profile_id": 1001,
+    }
+    return DispatchRecord(**{**base, **changes})
+
+
+def test_the_worst_case_is_what_holds_then_the_default_then_the_hardware() -> None:
+    live = started()
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.worst_case_kw(at(1)) == (22.0, 0.0)
+    evse.default_kw = 2.0
+    assert evse.worst_case_kw(at(1)) == (2.0, 0.0)
+    evse.accepted = record()
+    assert evse.setpoint_kw(at(5)) == -8.0
+    assert evse.worst_case_kw(at(5)) == (2.0, 8.0)
+    assert evse.setpoint_kw(at(11)) is None
+    assert evse.worst_case_kw(at(11)) == (2.0, 0.0)
+    evse.obeying = False
+    assert evse.worst_case_kw(at(5)) == (22.0, 22.0)
+
+
+def test_meter_values_without_a_transaction_belong_to_the_session_of_their_evse() -> None:
+    live = started()
+    live.apply(
+        MeterReported(
+            station_id="DC1", received_at=at(10), evse_id=1, samples=(imported(102.0, 10),)
+        )
+    )
+    assert live.sessions[session_id("DC1", "t1")].charged.total_kwh == pytest.approx(2.0)

@@ -1,0 +1,197 @@
+"""What the cycle sees: the grid of steps, whose word counts, what a stale value may be used for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from itertools import accumulate
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import NOON, outlook, site
+from gridleaf.control.limits import grid_limits_kw
+from gridleaf.control.live import LiveSession, LiveSite, session_id
+from gridleaf.control.observe import Imposed, observe, step_grid
+from gridleaf.control.types import SessionState, SiteState
+from gridleaf.domain.events import CapabilitiesRead, NeedsReported, TransactionReported
+from gridleaf.domain.meter import MeterSample, SiteMeasurement
+from gridleaf.domain.site import LimitWindow, Vehicle
+from gridleaf.domain.wishes import Wish
+
+BPT = NeedsReported(
+    station_id="DC1",
+    received_at=NOON,
+    evse_id=1,
+    requested_transfer="DC_BPT",
+    capacity_kwh=60.0,
+    departure_at=NOON + timedelta(hours=5),
+    energy_needed_kwh=10.0,
+    discharge_max_kw=10.0,
+)
+
+
+def plugged(soc: float | None = 0.5, **site_changes: Any) -> tuple[LiveSite, LiveSession]:
+    live = LiveSite(site(**site_changes))
+    live.stations["DC1"].online = True
+    live.apply(
+        CapabilitiesRead(
+            station_id="DC1",
+            received_at=NOON,
+            v2x_enabled=True,
+            operation_modes=("ChargingOnly", "CentralSetpoint"),
+        )
+    )
+    samples = (
+        ()
+        if soc is None
+        else (MeterSample(measured_at=NOON, measurand="SoC", value=soc, unit="1"),)
+    )
+    live.apply(
+        TransactionReported(
+            station_id="DC1",
+            received_at=NOON,
+            transaction_id="t",
+            seq_no=0,
+            phase="started",
+            occurred_at=NOON,
+            evse_id=1,
+            id_token="TAG",
+            samples=samples,
+        )
+    )
+    return live, live.sessions[session_id("DC1", "t")]
+
+
+def seen(live: LiveSite, at: datetime = NOON, **changes: Any) -> SiteState:
+    arguments: dict[str, Any] = {
+        "at": at,
+        "policy": "v2g",
+        "measurement": SiteMeasurement(measured_at=at, grid_kw=3.0),
+        "imposed": Imposed(),
+        "peak_so_far_kw": 0.0,
+        "outlook": outlook(),
+    }
+    return observe(live, **{**arguments, **changes})
+
+
+def only(state: SiteState) -> SessionState:
+    found = [e.session for e in state.evses if e.session is not None]
+    assert len(found) == 1
+    return found[0]
+
+
+@given(
+    st.timedeltas(timedelta(days=-700), timedelta(days=300)).map(lambda d: NOON + d),
+    st.floats(1, 72),
+)
+def test_steps_cover_the_horizon_and_end_on_the_clock(at: datetime, horizon_h: float) -> None:
+    start, step_h = step_grid(at, horizon_h)
+    assert start == at
+    assert all(h > 0 for h in step_h)
+    assert sum(step_h) >= horizon_h - 1e-6
+    for hours in accumulate(step_h):
+        end = at + timedelta(hours=hours)
+        off = (end - end.replace(minute=0, second=0, microsecond=0)).total_seconds() % 900
+        assert min(off, 900 - off) < 1e-3
+
+
+def test_the_first_step_is_what_is_left_of_the_quarter() -> None:
+    _, step_h = step_grid(NOON + timedelta(minutes=10), 24)
+    assert step_h[0] == pytest.approx(5 / 60)
+    _, step_h = step_grid(NOON + timedelta(minutes=14, seconds=30), 24)
+    assert step_h[0] == pytest.approx(15.5 / 60)
+
+
+def test_the_drivers_word_beats_the_vehicles_beats_the_default() -> None:
+    live, session = plugged()
+    assert only(seen(live)).said_by == "default"
+    session.needs = BPT
+    state = only(seen(live))
+    assert state.said_by == "vehicle"
+    assert state.departure_at == NOON + timedelta(hours=5)
+    assert state.target_kwh == pytest.approx(0.5 * 60 + 10)
+    session.wish = Wish(departure_at=NOON + timedelta(hours=2), target_soc=0.9, reserve_soc=0.4)
+    state = only(seen(live))
+    assert state.said_by == "driver"
+    assert state.target_kwh == pytest.approx(54.0)
+    assert state.reserve_kwh == pytest.approx(24.0)
+
+
+def test_habits_stand_in_for_a_silent_driver() -> None:
+    live, session = plugged(soc=None)
+    session.habit = Wish(departure_at=NOON + timedelta(hours=6), energy_kwh=12.0, said_by="history")
+    state = only(seen(live))
+    assert state.said_by == "history"
+    assert state.target_kwh == pytest.approx(12.0 * 0.93)
+    assert state.departure_at == NOON + timedelta(hours=6)
+
+
+def test_a_known_vehicles_daily_departure_is_the_next_one_after_arrival() -> None:
+    vehicle = Vehicle(id_token="TAG", capacity_kwh=40, departure=time(7, 30))
+    live, _ = plugged(vehicles=[vehicle.model_dump()], timezone="Europe/Berlin")
+    departure = only(seen(live)).departure_at
+    assert departure == datetime(2026, 1, 6, 6, 30, tzinfo=NOON.tzinfo)
+
+
+def test_an_overdue_vehicle_is_expected_to_leave_soon() -> None:
+    live, session = plugged()
+    session.wish = Wish(departure_at=NOON + timedelta(hours=1))
+    later = NOON + timedelta(hours=2)
+    assert only(seen(live, later)).departure_at > later
+
+
+def test_discharging_needs_a_fresh_state_of_charge() -> None:
+    live, session = plugged(defaults={"v2g": True})
+    session.needs = BPT
+    assert only(seen(live)).discharge_max_kw == 10.0
+    assert only(seen(live, NOON + timedelta(minutes=16))).discharge_max_kw == 0.0
+    session.soc_at = NOON + timedelta(minutes=16)
+    session.discharge_confirmed = False
+    assert only(seen(live, NOON + timedelta(minutes=16))).discharge_max_kw == 0.0
+
+
+def test_a_vehicle_that_did_not_ask_for_bpt_is_not_discharged() -> None:
+    live, session = plugged(defaults={"v2g": True})
+    session.needs = replace(BPT, requested_transfer="DC", available_transfers=("DC",))
+    assert not only(seen(live)).v2g
+
+
+def test_a_stale_meter_is_not_fresh_and_its_numbers_are_not_used() -> None:
+    live, _ = plugged()
+    old = SiteMeasurement(measured_at=NOON - timedelta(seconds=61), grid_kw=30.0)
+    state = seen(live, measurement=old)
+    assert not state.meter_fresh
+    assert state.base_kw == 0.0
+    ahead = SiteMeasurement(measured_at=NOON + timedelta(hours=1), grid_kw=30.0)
+    assert not seen(live, measurement=ahead).meter_fresh
+
+
+def test_the_base_is_the_grid_without_what_the_evses_draw() -> None:
+    live, _ = plugged()
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    evse.power_kw, evse.power_at = 12.0, NOON
+    state = seen(live, measurement=SiteMeasurement(measured_at=NOON, grid_kw=20.0))
+    assert state.base_kw == pytest.approx(8.0)
+
+
+def test_a_broken_limit_on_the_meter_overrules_the_sub_meters() -> None:
+    live, _ = plugged()
+    lying = SiteMeasurement(measured_at=NOON, grid_kw=45.0, load_kw=5.0, pv_kw=0.0)
+    assert seen(live, measurement=lying).base_kw == pytest.approx(45.0)
+
+
+def test_the_smallest_limit_of_window_and_grid_operator_holds() -> None:
+    windows = [
+        LimitWindow(start=time(22), end=time(6), import_limit_kw=25).model_dump(),
+        LimitWindow(start=time(12), end=time(13), export_limit_kw=5).model_dump(),
+    ]
+    config = site(limit_windows=windows)
+    midnight = NOON.replace(hour=0)
+    assert grid_limits_kw(config, midnight) == (25, 20)
+    assert grid_limits_kw(config, NOON) == (40, 5)
+    assert grid_limits_kw(config, NOON, 10.0, 0.0) == (10.0, 0.0)
+    assert grid_limits_kw(config, NOON + timedelta(hours=1)) == (40, 20)
