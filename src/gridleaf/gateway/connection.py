@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from gridleaf import ocpp
 from gridleaf.domain.clock import Clock, stopwatch
 from gridleaf.domain.errors import ConnectionLost, ProtocolError, RejectedByStation
-from gridleaf.domain.events import Booted, StationEvent
+from gridleaf.domain.events import Booted, StationEvent, TransactionReported
 from gridleaf.domain.site import SiteConfig, Station
 from gridleaf.gateway.framelog import FrameLog
 from gridleaf.gateway.metrics import GatewayMetrics
@@ -213,6 +213,10 @@ class Connection:
 
     async def find_transaction(self, transaction_id: str) -> int | None:
         return await self._store.find_transaction(self.station_id, transaction_id)
+
+    async def has_ended(self, transaction_id: str) -> bool:
+        events = await self._store.transaction_events(self.station_id, transaction_id)
+        return any(isinstance(e, TransactionReported) and e.phase == "ended" for e in events)
 
     async def next_seq_no(self, transaction_id: str) -> int:
         return await self._store.next_seq_no(self.station_id, transaction_id)

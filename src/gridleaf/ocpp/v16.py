@@ -21,9 +21,7 @@ from gridleaf.domain.events import (
 )
 from gridleaf.domain.meter import MeterSample
 from gridleaf.ocpp import commands, profiles
-from gridleaf.ocpp.commands import Answer, Command
-from gridleaf.ocpp.csms import Authorisation, Caller, Handler, Host, Payload
-from gridleaf.ocpp.dialect import (
+from gridleaf.ocpp.base import (
     PURPOSES,
     BaseDialect,
     answer_of_many,
@@ -33,6 +31,8 @@ from gridleaf.ocpp.dialect import (
     unsupported,
     yesterday,
 )
+from gridleaf.ocpp.commands import Answer, Command
+from gridleaf.ocpp.csms import Authorisation, Caller, Handler, Host, Payload
 from gridleaf.ocpp.semantics import Start, connector, stop_flags, unique, whole, wire_time
 from gridleaf.ocpp.units import DEFAULT_MEASURAND
 
