@@ -219,7 +219,11 @@ class Connection:
         return any(isinstance(e, TransactionReported) and e.phase == "ended" for e in events)
 
     async def next_seq_no(self, transaction_id: str) -> int:
-        return await self._store.next_seq_no(self.station_id, transaction_id)
+        return max(1, await self._store.next_seq_no(self.station_id, transaction_id))
+
+    async def has_ended(self, transaction_id: str) -> bool:
+        events = await self._store.transaction_events(self.station_id, transaction_id)
+        return any(isinstance(e, TransactionReported) and e.phase == "ended" for e in events)
 
     async def pull_setpoint(self, profile_id: int) -> float | None:
         return self._intake.pull_setpoint(self.station_id, profile_id)

@@ -130,13 +130,11 @@ class Gateway:
                 await self._deliver(_disconnected(older, self._clock, "replaced"))
             await self._run(connection)
         finally:
-            if self._connections.get(station_id) is connection:
-                del self._connections[station_id]
-                await self._deliver(_disconnected(connection, self._clock, "closed"))
-            await wire.close(1001)
-            self.metrics.protocol.update(connection.peer.endpoint.counters)
-            del self._serving[connection]
-            ended.set_result(None)
+            try:
+                await self._leave(connection)
+            finally:
+                del self._serving[connection]
+                ended.set_result(None)
 
     async def execute(self, station_id: str, command: Command) -> Answer:
         """Carry out a command on a station.
@@ -209,6 +207,13 @@ class Gateway:
             probe.cancel()
             log.info("station_disconnected", replaced=connection.wire.cut)
 
+    async def _leave(self, connection: Connection) -> None:
+        self.metrics.protocol.update(connection.peer.endpoint.counters)
+        if self._connections.get(connection.station_id) is connection:
+            del self._connections[connection.station_id]
+            await self._deliver(_disconnected(connection, self._clock, "closed"))
+        await connection.wire.close(1001)
+
     async def _retire(self, older: Connection, newer: Connection) -> None:
         """Close a replaced connection; report it if somebody was still there."""
         try:
@@ -254,7 +259,7 @@ class Gateway:
         try:
             await self._intake.accept(event)
         except StoreUnavailable:
-            _log.warning("event_waits_for_store", station=event.station_id, event=event.kind)
+            _log.warning("event_waits_for_store", station=event.station_id, kind=event.kind)
             self._spawn(self._deliver_later(event))
 
     async def _deliver_later(self, event: StationEvent) -> None:
