@@ -214,10 +214,6 @@ class Connection:
     async def find_transaction(self, transaction_id: str) -> int | None:
         return await self._store.find_transaction(self.station_id, transaction_id)
 
-    async def has_ended(self, transaction_id: str) -> bool:
-        events = await self._store.transaction_events(self.station_id, transaction_id)
-        return any(isinstance(e, TransactionReported) and e.phase == "ended" for e in events)
-
     async def next_seq_no(self, transaction_id: str) -> int:
         return max(1, await self._store.next_seq_no(self.station_id, transaction_id))
 
