@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +15,8 @@ from gridleaf.plan.problem import Floats, Nodes, Plan, Problem, Rows, Visits
 
 GRID = "grid connection"
 """Name of the root node in a problem; no circuit can have it, for it holds a space."""
+TAPER_SOC, CUTOFF = 0.8, 0.05
+"""Where cells usually reach constant voltage, and the share of the power at which charging ends."""
 REPLACEMENT = 0.95
 """Energy left at departure is worth this share of the cheapest price it could be bought back at."""
 
@@ -98,19 +101,22 @@ def build(state: SiteState, site: SiteConfig) -> Problem:
     return Problem(
         start=outlook.start,
         step_h=steps,
-        visits=_visits(state, items, steps),
+        visits=_visits(state, items, steps, site.control.ready_early_s),
         nodes=_nodes(state, site, nodes, held, steps),
         rows=_phase_rows(state, site, nodes, items, steps),
     )
 
 
-def _visits(state: SiteState, items: tuple[Controlled, ...], steps: Floats) -> Visits:
+def _visits(
+    state: SiteState, items: tuple[Controlled, ...], steps: Floats, early_s: float
+) -> Visits:
     count, horizon = len(items), len(steps)
     edges = np.concatenate(([0.0], np.cumsum(steps)))
     stay = np.array(
         [(s.session.departure_at - state.at) / timedelta(hours=1) for s in items]
     ).reshape(count)
-    stay = np.clip(stay, 0.0, edges[-1])
+    stay = np.array([h - _early_h(i, h, early_s) for i, h in zip(items, stay, strict=True)])
+    stay = np.clip(stay.reshape(count), 0.0, edges[-1])
     share = np.clip((stay[:, None] - edges[None, :-1]) / steps[None, :], 0.0, 1.0)
     depart = np.minimum(np.searchsorted(edges, stay - 1e-9, side="left"), horizon)
     charge = np.array([charge_bound_kw(i.evse, i.session) for i in items]).reshape(count)
@@ -148,6 +154,32 @@ def _visits(state: SiteState, items: tuple[Controlled, ...], steps: Floats) -> V
         wear_eur_per_kwh=column([s.wear_per_kwh for s in sessions]),
         value_eur_per_kwh=known * max(REPLACEMENT * cheapest, 0.0) / into,
     )
+
+
+def _early_h(item: Controlled, stay_h: float, early_s: float) -> float:
+    """How long before its departure a session is planned to be done, as far as its time allows [h].
+
+    A planner that thinks in constant power is late where cells are held at constant voltage; the time
+    that the taper costs is added. For power falling in a straight line from p at ``TAPER_SOC`` to
+    ``CUTOFF`` p at full, going from there to s takes E/(p eta) * -ln(1 - k (s - TAPER_SOC)) / k,
+    k = (1 - CUTOFF) / (1 - TAPER_SOC).
+    """
+    session = item.session
+    power = charge_bound_kw(item.evse, session)
+    need = max(session.target_kwh - session.energy_kwh, 0.0)
+    if power <= 0 or need <= 0:
+        return 0.0
+    into = item.evse.charge_efficiency
+    early = early_s / 3600
+    if session.soc is not None and session.capacity_kwh:
+        first = max(session.soc, TAPER_SOC)
+        last = min(session.target_kwh / session.capacity_kwh, 1.0)
+        if last > first:
+            k = (1 - CUTOFF) / (1 - TAPER_SOC)
+            full_h = session.capacity_kwh / (power * into)
+            slow = math.log((1 - k * (first - TAPER_SOC)) / (1 - k * (last - TAPER_SOC))) / k
+            early += full_h * (slow - (last - first))
+    return min(early, max(stay_h - need / (power * into), 0.0))
 
 
 def _nodes(

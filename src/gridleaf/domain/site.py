@@ -204,7 +204,11 @@ class Signals(_Frozen):
 
 
 class Control(_Frozen):
-    """The control loop. ``static_share_kw`` is what all EVSEs together may draw without a meter."""
+    """The control loop.
+
+    ``static_share_kw`` is what all EVSEs together may draw without a meter. Where time allows, a
+    vehicle is planned to be done ``ready_early_s`` before its departure.
+    """
 
     cycle_s: Positive = 300.0
     horizon_h: Annotated[float, Field(gt=0, le=96)] = 24.0
@@ -212,6 +216,7 @@ class Control(_Frozen):
     soc_max_age_s: Positive = 900.0
     static_share_kw: Magnitude = 0.0
     margin_kw: Magnitude = 0.0
+    ready_early_s: Magnitude = 900.0
     policy: Literal["v2g", "smart", "uncontrolled"] = "v2g"
     solver_time_limit_s: Positive = 20.0
 
