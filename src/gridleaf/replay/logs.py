@@ -379,7 +379,8 @@ class _Reader:
             doubts.repaired("idle_exceeds_stay", f"idle {idle or 0:.0f} s")
             return None
         # Where the log's times are whole minutes, a part of a minute past the end is no defect.
-        if end > departed + timedelta(seconds=1 if departed.second else 60):
+        exact = departed.second or (idle is not None and idle < 0)
+        if end > departed + timedelta(seconds=1 if exact else 60):
             doubts.repaired("negative_idle", f"{(end - departed).total_seconds() / 60:.1f} min")
         return min(end, departed) if end > arrived else None
 

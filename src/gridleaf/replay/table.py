@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,10 +45,10 @@ def read_table(path: Path) -> Table:
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
         text = raw.decode("utf-8-sig")
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"neither text in UTF-8 nor gzipped text: {error}") from None
     except OSError as error:
         raise ConfigError(str(path), error.strerror or str(error)) from None
-    except (EOFError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"neither text in UTF-8 nor gzipped text: {error}") from None
     if text.lstrip()[:1] in ("{", "["):
         return _read_json(text, path)
     return _read_csv(text, path)
