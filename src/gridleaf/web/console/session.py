@@ -1,0 +1,326 @@
+"""One session in detail: its plan, why it gets its power, its wishes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+from nicegui import ui
+
+from gridleaf.control.explain import explain
+from gridleaf.control.types import EvseState, Outlook, SessionPlan
+from gridleaf.store.port import SeriesPoint, SessionRecord
+from gridleaf.web.console.charts import (
+    Chart,
+    Mark,
+    Options,
+    Rows,
+    curve,
+    mark,
+    panels,
+    planned,
+)
+from gridleaf.web.console.frame import Visit, absent, frame
+from gridleaf.web.console.kit import (
+    Region,
+    box,
+    definition,
+    dialog,
+    heading,
+    link,
+    say,
+)
+from gridleaf.web.console.texts import (
+    DOING,
+    FLAGS,
+    SAID_BY,
+    UNKNOWN,
+    VERDICT,
+    kwh,
+    moment,
+    money,
+    number,
+    percent,
+    signed_kw,
+    until,
+    who,
+)
+from gridleaf.web.console.wishes import wish_form
+from gridleaf.web.figures import doing, edges, readiness, session_series
+
+LEGEND = (
+    ("line c-charge", "Power, measured"),
+    ("dash c-charge", "Power, planned"),
+    ("line c-soc", "State of charge"),
+    ("dash c-soc", "planned"),
+    ("line c-price", "Price"),
+)
+
+
+@ui.page("/sessions/{session_id}")
+async def session(request: Request, session_id: str) -> None:
+    """The page of a session, live or over."""
+    with frame(request, "Session", "evses") as visit:
+        record = await visit.console.platform.store.session(session_id)
+        if record is None:
+            absent("There is no such session.")
+            return
+        console = visit.console
+        evse = console.evse_of(session_id)
+        name = who(evse.session.vehicle, record.id_token) if evse and evse.session else None
+        with box("div", "page-head"):
+            with box("div"):
+                link("EVSEs", "/evses", "crumb")
+                say("h1", name or record.id_token or "Session")
+            state = say("span", "", "chip")
+            box("div", "grow")
+            if evse is not None and visit.principal.operates:
+                link("Driver's page", f"/driver/{quote(session_id)}", "button")
+                _stop_button(visit, session_id)
+        facts = _Facts(record, console.zone, console.currency)
+        with box("div", "columns"):
+            with box("section", "card wide"):
+                heading("Plan", note="measured until now, then as planned")
+                chart = Chart("Power and state of charge", LEGEND, "clamp(21rem, 48vh, 31rem)")
+            with box("div", "stack"):
+                if evse is not None:
+                    with box("section", "card"):
+                        heading("Why this power")
+                        why: Region[tuple[str, ...]] = Region(box(aria_live="polite"), _reasons)
+                    with box("section", "card"):
+                        heading("Wishes")
+                        wish_form(visit, session_id, compact=True)
+
+    async def refresh() -> None:
+        platform = console.platform
+        kept = await platform.store.session(session_id) or record
+        live = console.evse_of(session_id)
+        facts.show(kept, live, console.now(), _verdict(visit, session_id))
+        state.text = DOING[doing(live)] if live is not None else _over(kept)
+        state.classes(replace=f"chip {doing(live) if live is not None else 'free'}")
+        if live is not None and evse is not None:
+            why.show(tuple(_why(visit, session_id)))
+        chart_data = await _drawing(visit, kept, live)
+        if chart_data is not None:
+            chart.show(*chart_data)
+
+    visit.every(refresh)
+
+
+def _over(record: SessionRecord) -> str:
+    return "Closed without an end" if record.state == "suspect" else "Ended"
+
+
+def _stop_button(visit: Visit, session_id: str) -> None:
+    async def stop() -> None:
+        platform = visit.console.platform
+        await visit.act(platform.remote_stop(session_id), "The station stops the session.")
+
+    opener = dialog(
+        "Stop this session?",
+        "Charging and discharging end at once; the driver can unplug. "
+        "To go on, the vehicle has to be plugged in or started again.",
+        "Stop the session",
+        stop,
+    )
+    say("button", "Stop…", "button danger", type="button").on("click", js_handler=opener)
+
+
+class _Facts:
+    """The figures of the session."""
+
+    def __init__(self, record: SessionRecord, zone: ZoneInfo, currency: str) -> None:
+        self._zone, self._currency = zone, currency
+        where = f"{record.station_id}/{record.evse_id or '?'}"
+        with box("dl", "facts card"):
+            with box("div"):
+                say("dt", "EVSE")
+                with box("dd"):
+                    link(where, f"/stations/{quote(record.station_id)}")
+            self._arrived = definition("Arrived")
+            self._leaves = definition("Leaves")
+            self._soc = definition("State of charge")
+            self._expected = definition("At departure")
+            self._power = definition("Power now")
+            self._energy = definition("Charged, discharged")
+            self._saved = definition("Saved")
+            self._notes = definition("Notes")
+
+    def show(
+        self, record: SessionRecord, evse: EvseState | None, now: datetime, verdict: str
+    ) -> None:
+        live = evse.session if evse is not None else None
+        self._arrived.text = moment(record.arrived_at, self._zone, now)
+        if live is not None and evse is not None:
+            self._leaves.text = (
+                f"{moment(live.departure_at, self._zone, now)}, "
+                f"{until(live.departure_at, now)} ({SAID_BY.get(live.said_by, live.said_by)})"
+            )
+            target = live.target_kwh / live.capacity_kwh if live.capacity_kwh else None
+            if live.soc is not None:
+                self._soc.text = (
+                    f"{percent(live.soc)} of {kwh(live.capacity_kwh, 0)}, target {percent(target)}"
+                )
+            else:
+                self._soc.text = (
+                    f"not reported; {kwh(live.energy_kwh)} of {kwh(live.target_kwh)} wanted"
+                )
+            self._expected.text = verdict
+            self._power.text = f"{signed_kw(evse.power_kw)}, set {signed_kw(evse.setpoint_kw)}" + (
+                "" if evse.obeying else ", not obeying"
+            )
+        else:
+            self._leaves.text = f"left {moment(record.departed_at, self._zone, now)}"
+            self._soc.text = f"{percent(record.arrival_soc)} → {percent(record.departure_soc)}"
+            self._expected.text = (
+                "everything delivered" if not record.unmet_kwh else f"{kwh(record.unmet_kwh)} short"
+            )
+            self._power.text = UNKNOWN
+        self._energy.text = f"{kwh(record.charged_kwh)}, {kwh(record.discharged_kwh)}"
+        if record.cost_eur is not None and record.uncontrolled_cost_eur is not None:
+            saved = money(record.uncontrolled_cost_eur - record.cost_eur, self._currency)
+            self._saved.text = f"{saved} (paid {money(record.cost_eur, self._currency)})"
+        else:
+            self._saved.text = UNKNOWN
+        self._notes.text = ", ".join(FLAGS.get(f, f) for f in record.flags) or "none"
+
+
+def _verdict(visit: Visit, session_id: str) -> str:
+    platform = visit.console.platform
+    for ready in readiness(platform.state(), platform.decision()):
+        if ready.session.session_id == session_id:
+            text = VERDICT[ready.verdict]
+            if ready.expected_soc is not None:
+                text += f", {percent(ready.expected_soc)} expected"
+            return text + (f", {kwh(ready.unmet_kwh)} short" if ready.unmet_kwh > 0.1 else "")
+    return UNKNOWN
+
+
+def _why(visit: Visit, session_id: str) -> list[str]:
+    """The reasons of the newest decision for this session."""
+    platform = visit.console.platform
+    state, decision = platform.decided_state(), platform.decision()
+    if state is None or decision is None:
+        return ["No decision has been made yet."]
+    sessions = explain(state, decision)["sessions"]
+    assert isinstance(sessions, list)
+    found = next((s for s in sessions if s["session_id"] == session_id), None)
+    if found is None:
+        return ["The newest decision was made before this vehicle came."]
+    return [str(reason) for reason in found["why"]]
+
+
+def _reasons(reasons: tuple[str, ...]) -> None:
+    with box("ol", "reasons"):
+        for reason in reasons:
+            say("li", reason[:1].upper() + reason[1:])
+
+
+async def _drawing(
+    visit: Visit, record: SessionRecord, evse: EvseState | None
+) -> tuple[Options, str, Rows] | None:
+    """The chart of a session: measured power and SoC, the plan, the price, the departure."""
+    console = visit.console
+    platform, now = console.platform, console.now()
+    power, soc = session_series(
+        await platform.store.transaction_events(record.station_id, record.transaction_id)
+    )
+    power, soc = thinned(power), thinned(soc)
+    percents = [SeriesPoint(at=p.at, value=p.value * 100) for p in soc]
+    series = [
+        curve("Power", power, "var(--c-charge)"),
+        curve("State of charge %", percents, "var(--c-soc)", axis=1),
+    ]
+    series[0]["areaStyle"] = {"color": "var(--c-charge)", "opacity": 0.3}
+    live = evse.session if evse is not None else None
+    decision, decided = platform.decision(), platform.decided_state()
+    plan = None
+    if live is not None and decision is not None:
+        plan = next((p for p in decision.sessions if p.session_id == record.session_id), None)
+    rows: list[tuple[str, ...]] = []
+    if live is not None and plan is not None and decided is not None:
+        outlook = decided.outlook
+        at = _until(edges(outlook)[:-1], live.departure_at)
+        end = min(edges(outlook)[len(at)], live.departure_at + timedelta(hours=1))
+        shown = len(at)
+        series.append(
+            planned("Planned power", at, plan.power_kw[:shown], end, "var(--c-charge)", filled=True)
+        )
+        if live.capacity_kwh and live.soc is not None:
+            series.append(_planned_soc(plan, outlook, shown, live.capacity_kwh, live.soc))
+        price = planned("Price", at, outlook.import_price[:shown], end, "var(--c-price)", axis=2)
+        price["lineStyle"]["type"] = "solid"
+        series.append(price)
+        rows = _plan_rows(console.zone, now, at, plan, outlook, live.capacity_kwh)
+        mark(series[0], [Mark("now", at=now), Mark("leaves", at=live.departure_at)])
+        if live.capacity_kwh and live.soc is not None:
+            target = 100 * live.target_kwh / live.capacity_kwh
+            mark(series[1], [Mark("target", level=round(target, 1))])
+    if not power and not soc and plan is None:
+        return None
+    options = panels(
+        series, platform.site.timezone, [("kW", 4), ("%", 3), (f"{console.currency}/kWh", 2)]
+    )
+    words = (
+        f"{len(rows)} planned steps until {moment(live.departure_at, console.zone, now)}"
+        if live is not None
+        else "the session is over"
+    )
+    columns = ("Time", "Planned power kW#", "State of charge#", f"Price {console.currency}/kWh#")
+    return options, words, Rows(columns, tuple(rows))
+
+
+def thinned(points: Sequence[SeriesPoint], most: int = 400) -> list[SeriesPoint]:
+    """At most ``most`` points, the last always among them; a long session has thousands."""
+    every = max(len(points) // most, 1)
+    kept = list(points[::every])
+    if points and kept[-1] is not points[-1]:
+        kept.append(points[-1])
+    return kept
+
+
+def _until(starts: Sequence[datetime], departure: datetime) -> list[datetime]:
+    return [at for at in starts if at < departure] or list(starts[:1])
+
+
+def _planned_soc(
+    plan: SessionPlan, outlook: Outlook, shown: int, capacity_kwh: float, soc: float
+) -> Options:
+    bounds = edges(outlook)[: shown + 1]
+    levels = (soc * 100, *(100 * e / capacity_kwh for e in plan.energy_kwh[:shown]))
+    return planned(
+        "Planned state of charge %",
+        bounds,
+        levels,
+        bounds[-1],
+        "var(--c-soc)",
+        axis=1,
+        straight=True,
+    )
+
+
+def _plan_rows(
+    zone: ZoneInfo,
+    now: datetime,
+    at: Sequence[datetime],
+    plan: SessionPlan,
+    outlook: Outlook,
+    capacity_kwh: float | None,
+) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for t, (start, _) in enumerate(pairwise([*at, *edges(outlook)[len(at) : len(at) + 1]])):
+        energy = plan.energy_kwh[t]
+        level = percent(energy / capacity_kwh) if capacity_kwh else kwh(energy)
+        rows.append(
+            (
+                moment(start, zone, now),
+                number(plan.power_kw[t]),
+                level,
+                number(outlook.import_price[t], 3),
+            )
+        )
+    return rows

@@ -1,0 +1,131 @@
+"""Errors as problem details (RFC 9457): one shape for every refusal of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from gridleaf.domain.errors import (
+    CallTimeout,
+    ConnectionLost,
+    GridleafError,
+    ProtocolError,
+    RejectedByStation,
+    StoreUnavailable,
+)
+
+PROBLEM = "application/problem+json"
+
+log = structlog.get_logger()
+
+
+class Mistake(BaseModel):
+    """One thing that is wrong with a request."""
+
+    where: str
+    why: str
+
+
+class Problem(BaseModel):
+    """What went wrong. ``code`` is the station's or the protocol's own word for it, if any."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = ""
+    code: str | None = None
+    mistakes: list[Mistake] | None = None
+
+
+_STATUS: tuple[tuple[type[GridleafError], int], ...] = (
+    (ConnectionLost, 409),
+    (ProtocolError, 422),
+    (RejectedByStation, 502),
+    (CallTimeout, 504),
+    (StoreUnavailable, 503),
+)
+
+
+def problem(
+    status: int,
+    detail: str = "",
+    *,
+    code: str | None = None,
+    mistakes: list[Mistake] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """A problem as a response."""
+    body = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, mistakes=mistakes
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True),
+        status_code=status,
+        media_type=PROBLEM,
+        headers=headers,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of ``app`` with a problem."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(AnyHTTPException, _refused)
+    app.add_exception_handler(GridleafError, _mapped)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+@contextmanager
+def named(what: str) -> Iterator[None]:
+    """A KeyError inside means that there is no such ``what``: 404."""
+    try:
+        yield
+    except KeyError:
+        raise HTTPException(404, f"there is no such {what}") from None
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    # Neither the input nor its context is repeated: it may hold what nobody else should read.
+    assert isinstance(error, RequestValidationError)
+    mistakes = [
+        Mistake(where=".".join(str(part) for part in item["loc"]), why=item["msg"])
+        for item in error.errors()
+    ]
+    return problem(422, "the request does not fit the description of the API", mistakes=mistakes)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AnyHTTPException)
+    if error.status_code in (401, 403):
+        log.warning(
+            "access_denied",
+            status=error.status_code,
+            method=request.method,
+            path=request.url.path,
+            name=getattr(request.state, "name", None),
+            peer=request.client.host if request.client else None,
+        )
+    return problem(
+        error.status_code, error.detail, headers=dict(error.headers) if error.headers else None
+    )
+
+
+async def _mapped(request: Request, error: Exception) -> JSONResponse:
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    code = error.code if isinstance(error, ProtocolError | RejectedByStation) else None
+    if status == 500:
+        log.error("api_error", path=request.url.path, error=type(error).__name__)
+        return problem(500)
+    return problem(status, str(error), code=code)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("api_error", path=request.url.path, error=type(error).__name__, exc_info=error)
+    return problem(500)
