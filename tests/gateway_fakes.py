@@ -167,6 +167,16 @@ class StationEnd:
         )
         self.running = asyncio.create_task(self.peer.run())
 
+    @classmethod
+    def over(
+        cls,
+        connection: ClientConnection,
+        clock: Clock,
+        handlers: Mapping[str, Handler] | None = None,
+    ) -> StationEnd:
+        """A station at the end of a WebSocket."""
+        return cls(ClientWire(connection), clock, handlers)
+
     async def boot(self) -> Payload:
         return await self.peer.call("BootNotification", BOOT[self.peer.version])
 
@@ -190,9 +200,11 @@ def attach(
 class Port:
     """An OcppServer on loopback with its gateway, store and intake."""
 
-    def __init__(self, site: SiteConfig, passwords: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, site: SiteConfig, passwords: Mapping[str, str] | None, clock: RealClock | None
+    ) -> None:
         self.site = site
-        self.clock = RealClock()
+        self.clock = clock or RealClock()
         self.store = FakeStore()
         self.intake = FakeIntake(self.store)
         self.gateway = Gateway(
@@ -257,10 +269,12 @@ class Port:
 
 @asynccontextmanager
 async def listening(
-    site: SiteConfig, passwords: Mapping[str, str] | None = None
+    site: SiteConfig,
+    passwords: Mapping[str, str] | None = None,
+    clock: RealClock | None = None,
 ) -> AsyncIterator[Port]:
-    """A running port; everything is closed at the end and no task may be left."""
-    port = Port(site, passwords)
+    """A running port; whatever is connected at the end is closed by it."""
+    port = Port(site, passwords, clock)
     port.number = await port.server.start()
     try:
         yield port

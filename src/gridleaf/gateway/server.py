@@ -28,6 +28,8 @@ from gridleaf.gateway.tls import TlsFiles, common_name
 from gridleaf.ocpp import schemas
 
 HANDSHAKE_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
+"""How long a station may take to agree to a close; then the socket is dropped [s]."""
 BACKLOG = 1024
 """Connections the kernel holds for us; what does not fit is for the station to try again."""
 PENDING, PENDING_PER_IP = 1024, 512
@@ -86,6 +88,7 @@ class OcppServer:
         self._warn_of_unreachable_stations()
         server = self._site.server
         ping_s = server.ping_interval_s
+        close_s = min(CLOSE_TIMEOUT_S, ping_s / 4)
         self._server = await serve(
             self._handle,
             server.ocpp_host,
@@ -100,8 +103,8 @@ class OcppServer:
             open_timeout=HANDSHAKE_TIMEOUT_S,
             ping_interval=ping_s,
             # A silent peer is gone two intervals after it was last heard, closing included.
-            ping_timeout=0.75 * ping_s,
-            close_timeout=0.25 * ping_s,
+            ping_timeout=ping_s - close_s,
+            close_timeout=close_s,
             max_size=MAX_FRAME,
             write_limit=2 * WRITE_CAP,
             backlog=BACKLOG,
