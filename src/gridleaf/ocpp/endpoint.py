@@ -168,7 +168,7 @@ class Endpoint:
     def _send(
         self, message_id: str, message: list[Any], frame: str, now: float
     ) -> Incoming | Refusal | None:
-        if len(message) != 4 or type(message[3]) is not dict:
+        if len(message) != 4 or type(message[2]) is not str or type(message[3]) is not dict:
             return self._unanswerable(now)
         action, payload = message[2], message[3]
         self.counters["sends"] += 1
