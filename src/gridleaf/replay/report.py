@@ -21,7 +21,7 @@ from gridleaf.replay.results import ModeResult, ReplayResult, by_vehicle
 MOST_VEHICLES = 200
 """More rows than this do not help a reader; the rest is in the JSON."""
 
-_ROWS: tuple[tuple[str, str, Callable[[ModeResult], float], int], ...] = (
+SUMMARY: tuple[tuple[str, str, Callable[[ModeResult], float], int], ...] = (
     ("Sessions", "", lambda m: m.sessions, 0),
     ("Left with their energy", "", lambda m: m.ready_on_time, 0),
     ("Charged", "kWh", lambda m: m.charged_kwh, 0),
@@ -33,7 +33,9 @@ _ROWS: tuple[tuple[str, str, Callable[[ModeResult], float], int], ...] = (
     ("Energy cost", "money", lambda m: m.energy_cost_eur, 2),
     ("Demand cost", "money", lambda m: m.demand_cost_eur, 2),
     ("Wear cost", "money", lambda m: m.wear_cost_eur, 2),
+    ("Total", "money", lambda m: m.total_cost_eur, 2),
 )
+"""Name, unit, value and decimals of each line of the summary."""
 
 
 def render(result: ReplayResult) -> str:
@@ -119,16 +121,12 @@ def _summary(result: ReplayResult) -> str:
         for m in result.modes
     )
     body = []
-    for name, unit, value, digits in _ROWS:
+    for name, unit, value, digits in SUMMARY:
         shown = result.currency if unit == "money" else unit
         cells = "".join(f'<td class="n">{_number(value(m), digits)}</td>' for m in result.modes)
         label = f'{name} <span class="soft">{shown}</span>' if shown else name
-        body.append(f'<tr><th scope="row">{label}</th>{cells}</tr>')
-    total = "".join(f'<td class="n">{_number(m.total_cost_eur, 2)}</td>' for m in result.modes)
-    body.append(
-        f'<tr class="total"><th scope="row">Total <span class="soft">{escape(result.currency)}</span>'
-        f"</th>{total}</tr>"
-    )
+        row = '<tr class="total">' if name == "Total" else "<tr>"
+        body.append(f'{row}<th scope="row">{label}</th>{cells}</tr>')
     return (
         f'<div class="scroll"><table><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"

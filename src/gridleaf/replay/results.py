@@ -19,7 +19,8 @@ class VisitResult:
 
     ``unmet_kwh`` is what is missing at departure of the energy that was wanted and reachable.
     ``energy_cost_eur`` values the visit's own import and export at the site's prices. ``soc`` holds
-    the state of charge at the end of each metering interval from ``first_interval`` on.
+    the state of charge at the start of each metering interval from ``first_interval`` on (at
+    arrival for the first), and at departure.
     """
 
     visit_id: str

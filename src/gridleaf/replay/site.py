@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import (
@@ -24,9 +23,10 @@ from gridleaf.domain.site import (
 from gridleaf.replay.logs import CAPACITY_KWH, LoggedVisit, SessionLog
 from gridleaf.replay.quality import DataQuality, Findings
 
-AC_RATINGS_KW = (3.7, 7.4, 11.0, 22.0)
-DC_RATINGS_KW = (25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 350.0, 400.0)
+RATINGS_KW = (3.7, 7.4, 11, 22, 25, 50, 75, 100, 150, 200, 250, 300, 350, 400)
 """Usual ratings of EVSEs [kW]; evidence is rounded up to them, with 3 % for meter error."""
+_FAST_KW = 22.0
+"""AC ends here: faster visits have EVSEs of their own where the log names none."""
 DISCHARGE_MAX_KW = 22.0
 """No EVSE is assumed to discharge faster than the bidirectional ones on the market [kW]."""
 PACKS_KWH = (40.0, 62.0, 77.0, 100.0)
@@ -98,8 +98,9 @@ def assumed_site(log: SessionLog, prices: Path, *, evses: int | None = None) -> 
 
     The log's stations and connectors are kept where it names them, with as many EVSEs as visits
     overlap; without names the visits are packed onto as few EVSEs as possible. Each EVSE's rating is
-    what its own visits prove, rounded up to a usual one; above 22 kW it is DC. Every EVSE is taken
-    as bidirectional up to 22 kW. ``evses`` keeps only that many, the busiest ones.
+    what its own visits prove, rounded up to a usual one. Every EVSE is taken as a bidirectional DC
+    one, since those are the ones that there are, discharging with up to 22 kW. ``evses`` keeps only
+    that many, the busiest ones.
     """
     findings = Findings()
     findings.extend(log.quality)
@@ -127,9 +128,9 @@ def assumed_site(log: SessionLog, prices: Path, *, evses: int | None = None) -> 
     assumptions = (
         f"{len(where)} EVSEs at {len(stations)} stations, rated by what the log's visits prove, "
         f"rounded up to usual ratings: {_ratings(stations)}",
-        "every EVSE can discharge with its rating, at most 22 kW; every vehicle can be discharged "
-        "down to its reserve of "
-        f"{site.defaults.reserve_soc:.0%} and tells its state of charge",
+        f"every EVSE is a bidirectional DC one that discharges with its rating, at most "
+        f"{DISCHARGE_MAX_KW:g} kW; every vehicle tells its state of charge and can be discharged down "
+        f"to a reserve of {site.defaults.reserve_soc:.0%}",
         f"the import limit is the sum of all ratings ({site.import_limit_kw:g} kW), the export limit "
         f"the sum of what they can discharge ({site.export_limit_kw:g} kW)",
         "energy is bought and sold at the bare market price: grid fees, levies and taxes are left "
@@ -205,11 +206,8 @@ def _proven_kw(visits: Sequence[LoggedVisit]) -> float:
     return max(likely[usual], certain[usual if len(visits) >= _MANY else -1])
 
 
-def _rating(power_kw: float) -> tuple[float, Literal["AC", "DC"]]:
-    for rating in AC_RATINGS_KW:
-        if power_kw <= rating * 1.03:
-            return rating, "AC"
-    return next((r for r in DC_RATINGS_KW if power_kw <= r * 1.03), DC_RATINGS_KW[-1]), "DC"
+def _rating(power_kw: float) -> float:
+    return next((r for r in RATINGS_KW if power_kw <= r * 1.03), RATINGS_KW[-1])
 
 
 def _unfit(rating_kw: float, power_kw: float) -> tuple[bool, float]:
@@ -230,7 +228,7 @@ def _partition(visits: Sequence[LoggedVisit], findings: Findings) -> list[tuple[
     """A place for every visit, no two at a time in one, in order of arrival."""
     groups: dict[tuple[str, str | None], list[LoggedVisit]] = defaultdict(list)
     for visit in visits:
-        pool = "dc" if certain_kw(visit) > AC_RATINGS_KW[-1] * 1.03 else "ac"
+        pool = "fast" if certain_kw(visit) > _FAST_KW * 1.03 else "slow"
         groups[visit.station or f"pool-{pool}", visit.connector].append(visit)
     placed: list[tuple[Key, LoggedVisit]] = []
     for (station, connector), group in groups.items():
@@ -286,27 +284,22 @@ def _stations(
         by_station[name].append(key)
     stations, where = [], {}
     taken: set[str] = set()
-    for index, (name, keys) in enumerate(by_station.items()):
+    for name, keys in by_station.items():
         station_id = _identity(name, taken)
         evses = []
         for number, key in enumerate(keys, 1):
-            rating, current = _rating(_proven_kw(at[key]))
+            rating = _rating(_proven_kw(at[key]))
             evse = Evse(
                 id=number,
-                current=current,
+                current="DC",
                 charge_max_kw=rating,
                 discharge_max_kw=min(rating, DISCHARGE_MAX_KW),
-                phases=1 if rating <= 7.4 else 3,
-                phase=_PHASES[(index + number) % 3],
-                min_a=6.0 if current == "AC" else 0.0,
+                min_a=0.0,
             )
             evses.append(evse)
             where[key] = station_id, evse
         stations.append(Station(id=station_id, versions=("ocpp2.1",), evses=tuple(evses)))
     return tuple(stations), where
-
-
-_PHASES: tuple[Literal[1, 2, 3], ...] = (1, 2, 3)
 
 
 def _natural(key: Key) -> tuple[object, ...]:
@@ -337,10 +330,8 @@ def _own_sockets(visit: LoggedVisit, sockets: Iterable[tuple[str, int]]) -> list
 
 
 def _ratings(stations: Iterable[Station]) -> str:
-    count = Counter((e.current, e.charge_max_kw) for s in stations for e in s.evses)
-    return ", ".join(
-        f"{number} x {rating:g} kW {current}" for (current, rating), number in sorted(count.items())
-    )
+    count = Counter(e.charge_max_kw for s in stations for e in s.evses)
+    return ", ".join(f"{number} x {rating:g} kW" for rating, number in sorted(count.items()))
 
 
 def _equip(
@@ -465,7 +456,7 @@ def _vehicle_kw(visit: LoggedVisit, evse: Evse) -> float:
         return visit.charge_max_kw
     if visit.charging_h is None or visit.charging_h < _EVIDENCE_MIN_H:
         return evse.charge_max_kw
-    return _rating(likely_kw(visit))[0]
+    return _rating(likely_kw(visit))
 
 
 def _pack(least_kwh: float) -> float:

@@ -60,8 +60,8 @@ def counts(replay: ReplaySite | SessionLog) -> dict[str, tuple[str, int]]:
     return {f.kind: (f.outcome, f.count) for f in replay.quality.findings}
 
 
-def sockets(replay: ReplaySite) -> dict[str, list[tuple[float, str]]]:
-    return {s.id: [(e.charge_max_kw, e.current) for e in s.evses] for s in replay.site.stations}
+def sockets(replay: ReplaySite) -> dict[str, list[float]]:
+    return {s.id: [e.charge_max_kw for e in s.evses] for s in replay.site.stations}
 
 
 def test_without_names_visits_share_as_few_evses_as_overlap_needs() -> None:
@@ -100,9 +100,9 @@ def test_ratings_are_what_the_visits_prove_rounded_up_to_usual_ones() -> None:
         PRICES,
     )
     assert sockets(replay) == {
-        "fast": [(100.0, "DC")],
-        "middle": [(22.0, "AC")],
-        "slow": [(7.4, "AC")],
+        "fast": [100.0],
+        "middle": [22.0],
+        "slow": [7.4],
     }
     fast = next(e for s in replay.site.stations for e in s.evses if s.id == "fast")
     assert fast.discharge_max_kw == 22.0
@@ -114,7 +114,7 @@ def test_one_impossible_visit_among_many_does_not_make_a_slow_station_fast() -> 
     many = [visit(n, 24 * n, 24 * n + 1, 6.5, station="A") for n in range(60)]
     odd = visit(99, 24 * 70, 24 * 70 + 0.3, 12.0, station="A")
     replay = assumed_site(log_of(*many, odd), PRICES)
-    assert sockets(replay) == {"A": [(7.4, "AC")]}
+    assert sockets(replay) == {"A": [7.4]}
     assert counts(replay) == {"energy_unreachable": ("flagged", 1)}
     last = replay.visits[-1]
     assert last.flags == ("energy_unreachable",)
