@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -91,6 +92,11 @@ def result() -> ReplayResult:
     )
 
 
+@cache
+def rendered() -> str:
+    return render(result())
+
+
 class Page(HTMLParser):
     """What a browser would fetch, which ids there are, and whether tags close."""
 
@@ -127,7 +133,7 @@ class Page(HTMLParser):
 
 
 def test_the_report_needs_nothing_from_outside_and_is_well_formed() -> None:
-    text = render(result())
+    text = rendered()
     page = Page(text)
     assert page.fetched == []
     assert page.open == []
@@ -138,11 +144,11 @@ def test_the_report_needs_nothing_from_outside_and_is_well_formed() -> None:
 
 
 def test_the_same_result_gives_the_same_bytes() -> None:
-    assert render(result()) == render(result())
+    assert rendered() == render(result())
 
 
 def test_names_from_the_log_are_escaped() -> None:
-    text = render(result())
+    text = rendered()
     assert "<car" not in text
     assert "row 7 <b>" not in text
     assert "depot &amp; sons.csv" in text
@@ -150,7 +156,7 @@ def test_names_from_the_log_are_escaped() -> None:
 
 
 def test_every_section_and_figure_is_there_and_labelled() -> None:
-    text = render(result())
+    text = rendered()
     for heading in (
         "In total",
         "A week of power",
@@ -172,14 +178,14 @@ def test_every_section_and_figure_is_there_and_labelled() -> None:
 
 
 def test_figures_take_their_colours_from_the_page() -> None:
-    body = render(result()).partition("<main>")[2]
+    body = rendered().partition("<main>")[2]
     assert "#0101" not in body
     assert "var(--v2g)" in body
     assert "var(--part-energy)" in body
 
 
 def test_the_headline_says_what_is_saved() -> None:
-    text = render(result())
+    text = rendered()
     assert "Smart charging saves 20.00 EUR (13%) against uncontrolled charging." in text
     assert "V2G saves 116.64 EUR (78%) against uncontrolled charging." in text
     dear = replace(result(), modes=(mode("uncontrolled", 10.0), mode("smart", 15.0)))
