@@ -1,0 +1,183 @@
+"""What schedules cost: the objective, term by term, computed from the schedules alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gridleaf.plan.problem import (
+    Floats,
+    Penalties,
+    Plan,
+    Problem,
+    filled,
+    from_the_roots,
+    parents,
+    penalties,
+    places,
+    plugged_in,
+)
+
+NOTHING = 1e-6
+"""Less than this is rounding: not unmet [kWh], not beyond a limit [kW]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """The flows that follow from schedules, and their cost.
+
+    ``import_kw``, ``export_kw``, ``over_limit_kw`` ``(K, T)``, ``row_over_kw`` ``(M, T)``,
+    ``unmet_kwh`` ``(N,)``; ``energy_eur`` and ``demand_eur`` ``(K,)``. ``value_eur`` is earned,
+    everything else is paid.
+    """
+
+    import_kw: Floats
+    export_kw: Floats
+    over_limit_kw: Floats
+    row_over_kw: Floats
+    unmet_kwh: Floats
+    energy_eur: Floats
+    demand_eur: Floats
+    wear_eur: float
+    value_eur: float
+    penalty_eur: float
+    turnover_eur: float
+    """All terms without their signs: what a difference in the objective is small against."""
+
+    @property
+    def objective_eur(self) -> float:
+        """The objective [EUR]."""
+        money = float(self.energy_eur.sum() + self.demand_eur.sum())
+        return money + self.wear_eur - self.value_eur + self.penalty_eur
+
+
+def bill(
+    problem: Problem, charge_kw: Floats, discharge_kw: Floats, prices: Penalties | None = None
+) -> Bill:
+    """The cost of schedules ``(N, T)`` [kW] that are zero outside the windows."""
+    prices = penalties(problem) if prices is None else prices
+    visits, nodes, step_h = problem.visits, problem.nodes, problem.step_h
+    gain = step_h * (
+        charge_kw * visits.charge_efficiency[:, None]
+        - discharge_kw / visits.discharge_efficiency[:, None]
+    )
+    energy = visits.energy_kwh[:, None] + np.cumsum(gain, axis=1)
+    left = energy[:, -1]
+    unmet = _positive(filled(visits.target_kwh, -np.inf) - left)
+    below = np.fmax(visits.min_kwh[:, None] - energy, 0.0)
+    short = float((np.where(plugged_in(problem), below, 0.0) @ step_h).sum())
+
+    net = nodes.load_kw + _flowing(problem, charge_kw - discharge_kw)
+    imports, exports = np.maximum(net, 0.0), np.maximum(-net, 0.0)
+    limit_in = filled(nodes.import_limit_kw, np.inf)
+    limit_out = filled(nodes.export_limit_kw, np.inf)
+    over = _positive(np.maximum(imports - limit_in, exports - limit_out))
+    paid = filled(nodes.import_price_eur_per_kwh, 0.0) * imports * step_h
+    earned = filled(nodes.export_price_eur_per_kwh, 0.0) * exports * step_h
+    peak = np.maximum(imports.max(axis=1, initial=0.0), nodes.peak_so_far_kw)
+    demand = nodes.demand_charge_eur_per_kw * peak
+    row_over = np.zeros((0, len(step_h)))
+    if problem.rows is not None:
+        bound = filled(problem.rows.bound_kw, np.inf)
+        row_over = _positive(problem.rows.coefficient @ (charge_kw - discharge_kw) - bound)
+    wear = float(visits.wear_eur_per_kwh @ (discharge_kw @ step_h))
+    penalty = (
+        prices.unmet_eur_per_kwh * float(unmet.sum())
+        + prices.short_eur_per_kwh_h * short
+        + prices.limit_eur_per_kwh * float((over @ step_h).sum())
+        + float(prices.row_eur_per_kwh @ (row_over @ step_h))
+    )
+    return Bill(
+        import_kw=imports,
+        export_kw=exports,
+        over_limit_kw=over,
+        row_over_kw=row_over,
+        unmet_kwh=unmet,
+        energy_eur=(paid - earned).sum(axis=1),
+        demand_eur=demand,
+        wear_eur=wear,
+        value_eur=float(visits.value_eur_per_kwh @ left),
+        penalty_eur=penalty,
+        turnover_eur=float(
+            np.abs(paid).sum()
+            + np.abs(earned).sum()
+            + demand.sum()
+            + wear
+            + np.abs(visits.value_eur_per_kwh * left).sum()
+            + penalty
+        ),
+    )
+
+
+def relative_gap(objective_eur: float, lower_bound_eur: float, turnover_eur: float) -> float:
+    """How far the objective may be from the optimum, relative to the bound [-].
+
+    Where gains and costs nearly cancel, the bound is no measure of anything; the distance is then
+    relative to a millionth of what was turned over.
+    """
+    if not np.isfinite(lower_bound_eur):
+        return float("inf")
+    distance = max(objective_eur - lower_bound_eur, 0.0)
+    return distance / max(abs(lower_bound_eur), 1e-6 * turnover_eur, 1e-9)
+
+
+def finish(
+    problem: Problem,
+    result: Bill,
+    *,
+    method: str,
+    charge_kw: Floats,
+    discharge_kw: Floats,
+    lower_bound_eur: float,
+    shadow_price_eur_per_kwh: Floats,
+    notes: Sequence[str],
+    seconds: float,
+) -> Plan:
+    """The plan of these schedules; what they could not do is added to the notes."""
+    objective = result.objective_eur
+    bound = min(lower_bound_eur, objective)
+    notes = list(notes)
+    missing = np.count_nonzero(result.unmet_kwh)
+    if missing:
+        together = f"{result.unmet_kwh.sum():.2f} kWh together"
+        notes.append(f"{missing} visits miss their target, by {together}")
+    if result.over_limit_kw.any():
+        notes.append(f"a limit is exceeded, by up to {result.over_limit_kw.max():.2f} kW")
+    if result.row_over_kw.any():
+        notes.append(f"a further row is exceeded, by up to {result.row_over_kw.max():.2f} kW")
+    return Plan(
+        method=method,
+        objective_eur=objective,
+        lower_bound_eur=bound,
+        gap=relative_gap(objective, bound, result.turnover_eur),
+        seconds=seconds,
+        visit_id=problem.visits.id,
+        charge_kw=charge_kw,
+        discharge_kw=discharge_kw,
+        unmet_kwh=result.unmet_kwh,
+        node_id=problem.nodes.id,
+        import_kw=result.import_kw,
+        export_kw=result.export_kw,
+        over_limit_kw=result.over_limit_kw,
+        shadow_price_eur_per_kwh=shadow_price_eur_per_kwh,
+        row_id=() if problem.rows is None else problem.rows.id,
+        row_over_kw=result.row_over_kw,
+        notes=tuple(notes),
+    )
+
+
+def _flowing(problem: Problem, power_kw: Floats) -> Floats:
+    """What the visits below each node draw together ``(K, T)``."""
+    parent = parents(problem.nodes)
+    flow = np.zeros(problem.nodes.load_kw.shape)
+    np.add.at(flow, places(problem), power_kw)
+    for k in reversed(from_the_roots(parent)):
+        if parent[k] >= 0:
+            flow[parent[k]] += flow[k]
+    return flow
+
+
+def _positive(excess: Floats) -> Floats:
+    return np.where(excess > NOTHING, excess, 0.0)

@@ -1,0 +1,378 @@
+"""The planning problem as a sparse linear programme, built from whole arrays.
+
+Columns are energies per step [kWh], so that nearly all coefficients are 1. Only what can matter gets
+a column or a row, decided from what the visits could do at most:
+
+* a visit has columns in the steps of its window where it may have power;
+* a visit that cannot discharge and arrives above its minimum only ever rises, so its energy needs
+  one row for the whole stay; any other needs one row for each step with power;
+* the energy after such a row is cut in pieces at the minimum and the target, each with its own
+  price: this is what makes both elastic without further rows;
+* a node has a balance in the steps where a meter bills it, a demand charge sees it or a limit
+  could be met; what hangs below it otherwise counts for the next such node above;
+* import and export are apart only where their prices differ and both can happen. Where export
+  pays more than import costs, a binary keeps them from happening at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridleaf.plan.problem import (
+    Floats,
+    Ints,
+    Penalties,
+    Problem,
+    by_step,
+    filled,
+    from_the_roots,
+    parents,
+    places,
+    plugged_in,
+)
+
+Int32s = NDArray[np.int32]
+Cells = tuple[Ints, Ints]
+"""Positions in two dimensions."""
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """minimise ``cost @ x + offset`` with ``row_lower <= A x <= row_upper``, ``lower <= x <= upper``.
+
+    ``A`` is column-wise: ``starts``, ``rows``, ``values``. The first columns are charging, at
+    ``charge_at`` (visit, step), the next discharging, at ``discharge_at``; ``binary`` are positions. ``preference`` is a cost by which equal plans are told apart. ``balance`` is ``(K, T)``: the
+    row whose dual prices energy at a node, -1 where energy there is free. ``basis`` names a column
+    for each row (-1: its slack), a triangular basis to start from: a vehicle's energy moves with its
+    power and the grid takes what the vehicles leave.
+    """
+
+    cost: Floats
+    lower: Floats
+    upper: Floats
+    row_lower: Floats
+    row_upper: Floats
+    starts: Int32s
+    rows: Int32s
+    values: Floats
+    offset: float
+    charge_at: Cells
+    discharge_at: Cells
+    binary: Ints
+    preference: Floats
+    balance: Ints
+    basis: Ints
+
+
+class _Builder:
+    """Collects columns, rows, entries and the starting basis block by block."""
+
+    def __init__(self) -> None:
+        self.columns = 0
+        self.rows = 0
+        self._columns: list[tuple[Floats, Floats, Floats]] = []
+        self._rows: list[tuple[Floats, Floats]] = []
+        self._entries: list[tuple[Ints, Ints, Floats]] = []
+        self._basis: list[tuple[Ints, Ints]] = []
+
+    def add_columns(self, cost: Floats, lower: Floats | float, upper: Floats) -> Ints:
+        """Add columns; their positions."""
+        self._columns.append((cost, np.full(cost.shape, lower), upper))
+        self.columns += len(cost)
+        return np.arange(self.columns - len(cost), self.columns)
+
+    def add_rows(self, lower: Floats | float, upper: Floats) -> Ints:
+        """Add rows; their positions."""
+        self._rows.append((np.full(upper.shape, lower), upper))
+        self.rows += len(upper)
+        return np.arange(self.rows - len(upper), self.rows)
+
+    def put(self, row: Ints, column: Ints, value: Floats | float) -> None:
+        """Set entries, none where the row or the column is negative."""
+        keep = (row >= 0) & (column >= 0)
+        values = np.full(row.shape, value)
+        self._entries.append((row[keep], column[keep], values[keep]))
+
+    def start_with(self, row: Ints, column: Ints) -> None:
+        """Make these columns basic in these rows; later calls win."""
+        self._basis.append((row, column))
+
+    def model(
+        self,
+        *,
+        offset: float,
+        charge_at: Cells,
+        discharge_at: Cells,
+        binary: Ints,
+        preference: Floats,
+        balance: Ints,
+    ) -> Model:
+        """The model with the entries sorted by column."""
+        cost, lower, upper = (np.concatenate(part) for part in zip(*self._columns, strict=True))
+        row_lower, row_upper = (np.concatenate(part) for part in zip(*self._rows, strict=True))
+        row, column, value = (np.concatenate(part) for part in zip(*self._entries, strict=True))
+        order = np.argsort(column, kind="stable")
+        starts = np.zeros(self.columns + 1, dtype=np.int32)
+        np.cumsum(np.bincount(column, minlength=self.columns), out=starts[1:])
+        basis = np.full(self.rows, -1)
+        for rows, columns in self._basis:
+            basis[rows] = columns
+        return Model(
+            cost=cost,
+            lower=lower,
+            upper=upper,
+            row_lower=row_lower,
+            row_upper=row_upper,
+            starts=starts,
+            rows=row[order].astype(np.int32),
+            values=value[order],
+            offset=offset,
+            charge_at=charge_at,
+            discharge_at=discharge_at,
+            binary=binary,
+            preference=preference,
+            balance=balance,
+            basis=basis,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Power:
+    """What the visits may charge and discharge at most in each step [kWh], and their columns."""
+
+    most_in: Floats
+    most_out: Floats
+    charge_at: Cells
+    discharge_at: Cells
+    charge: Ints
+    discharge: Ints
+
+
+def build(problem: Problem, prices: Penalties) -> Model:
+    """The linear programme of a checked problem (with binaries where it is not convex)."""
+    lp = _Builder()
+    power = _power(problem, lp)
+    offset = _energy(problem, prices, lp, power)
+    balance, binary = _network(problem, prices, lp, power)
+    _further_rows(problem, prices, lp, power)
+
+    middle = np.cumsum(problem.step_h) - problem.step_h / 2
+    preference = np.zeros(lp.columns)
+    preference[power.charge] = middle[power.charge_at[1]]
+    preference[power.discharge] = middle[-1] + middle[0] - middle[power.discharge_at[1]]
+    return lp.model(
+        offset=offset,
+        charge_at=power.charge_at,
+        discharge_at=power.discharge_at,
+        binary=binary,
+        preference=preference,
+        balance=balance,
+    )
+
+
+def _cells(where: Mask) -> Cells:
+    row, column = np.nonzero(where)
+    return row, column
+
+
+def _power(problem: Problem, lp: _Builder) -> _Power:
+    visits, step_h = problem.visits, problem.step_h
+    inside = plugged_in(problem)
+    most_in = np.where(inside, by_step(visits.charge_kw, len(step_h)) * step_h, 0.0)
+    most_out = np.where(inside, by_step(visits.discharge_kw, len(step_h)) * step_h, 0.0)
+    charge_at, discharge_at = _cells(most_in > 0), _cells(most_out > 0)
+    wear = visits.wear_eur_per_kwh[discharge_at[0]]
+    return _Power(
+        most_in=most_in,
+        most_out=most_out,
+        charge_at=charge_at,
+        discharge_at=discharge_at,
+        charge=lp.add_columns(np.zeros(len(charge_at[0])), 0.0, most_in[charge_at]),
+        discharge=lp.add_columns(wear, 0.0, most_out[discharge_at]),
+    )
+
+
+def _energy(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) -> float:
+    """Rows that carry each visit's energy from power to power; the constant of their prices."""
+    visits, step_h = problem.visits, problem.step_h
+    edges = np.concatenate(([0.0], np.cumsum(step_h)))
+    start = visits.energy_kwh
+    floor = filled(visits.min_kwh, -np.inf)
+    cap = filled(visits.max_kwh, np.inf)
+    fall = power.most_out.sum(axis=1) / visits.discharge_efficiency
+    rise = power.most_in.sum(axis=1) * visits.charge_efficiency
+    least = np.maximum(np.minimum(floor, start), start - fall)
+    most = np.minimum(np.maximum(cap, start), start + rise)
+    target = np.fmax(visits.target_kwh, least)
+    short = start < floor
+
+    powered = (power.most_in > 0) | (power.most_out > 0)
+    followed = short | (power.most_out > 0).any(axis=1)
+    first = powered & (np.cumsum(powered, axis=1) == 1)
+    opens = first | (powered & followed[:, None])
+    visit, step = np.nonzero(opens)
+    count = len(visit)
+    at = (np.cumsum(opens.ravel()) - 1).reshape(opens.shape)
+    last = np.ones(count, dtype=np.bool_)
+    last[:-1] = visit[1:] != visit[:-1]
+    opening = np.ones(count, dtype=np.bool_)
+    opening[1:] = last[:-1]
+
+    until = edges[visits.depart[visit]]
+    until[:-1][~last[:-1]] = edges[step[1:]][~last[:-1]]
+    hours = np.where(short[visit], until - edges[step], 0.0)
+    low, high = least[visit], most[visit]
+    reserve = np.where(short[visit], floor[visit], low)
+    wanted = np.where(last, target[visit], low)
+
+    rhs = np.where(opening, start[visit] - low, 0.0)
+    row = lp.add_rows(rhs, rhs)
+    following = np.where(last, -1, row + 1)
+    cuts = (
+        low,
+        np.clip(np.minimum(reserve, wanted), low, high),
+        np.clip(np.maximum(reserve, wanted), low, high),
+        high,
+    )
+    worth = np.where(last, visits.value_eur_per_kwh[visit], 0.0)
+    for lower, upper in pairwise(cuts):
+        piece = np.flatnonzero(upper > lower)
+        cost = -(
+            worth
+            + prices.short_eur_per_kwh_h * hours * (lower < reserve)
+            + prices.unmet_eur_per_kwh * (lower < wanted)
+        )[piece]
+        column = lp.add_columns(cost, 0.0, (upper - lower)[piece])
+        lp.put(row[piece], column, 1.0)
+        lp.put(following[piece], column, -1.0)
+        lp.start_with(row[piece], column)
+    lp.put(row[at[power.charge_at]], power.charge, -visits.charge_efficiency[power.charge_at[0]])
+    lp.put(
+        row[at[power.discharge_at]],
+        power.discharge,
+        1.0 / visits.discharge_efficiency[power.discharge_at[0]],
+    )
+
+    idle_until = np.where(powered.any(axis=1), edges[powered.argmax(axis=1)], edges[visits.depart])
+    idle = ((floor - start) * (idle_until - edges[visits.arrive]))[short]
+    return float(
+        prices.unmet_eur_per_kwh * (target - least).sum()
+        - (visits.value_eur_per_kwh * least).sum()
+        + prices.short_eur_per_kwh_h * (idle.sum() + (hours * (reserve - low)).sum())
+    )
+
+
+def _network(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) -> tuple[Ints, Ints]:
+    """Balances, meters, limits and peaks of the nodes; where energy is priced, and the binaries."""
+    nodes, step_h = problem.nodes, problem.step_h
+    place, parent = places(problem), parents(nodes)
+    order = from_the_roots(parent)
+    shape = (len(nodes.id), len(step_h))
+    rise, fall = np.zeros(shape), np.zeros(shape)
+    np.add.at(rise, place, power.most_in)
+    np.add.at(fall, place, power.most_out)
+    for k in reversed(order):
+        if parent[k] >= 0:
+            rise[parent[k]] += rise[k]
+            fall[parent[k]] += fall[k]
+    load = nodes.load_kw * step_h
+    high, low = load + rise, load - fall
+    limit_in = filled(nodes.import_limit_kw, np.inf) * step_h
+    limit_out = filled(nodes.export_limit_kw, np.inf) * step_h
+    buy = filled(nodes.import_price_eur_per_kwh, 0.0)
+    sell = filled(nodes.export_price_eur_per_kwh, 0.0)
+    demand, so_far = nodes.demand_charge_eur_per_kw, nodes.peak_so_far_kw
+    peaking = (demand[:, None] > 0) & (high > so_far[:, None] * step_h)
+    needed = (buy != 0) | (sell != 0) | peaking | (high > limit_in) | (-low > limit_out)
+
+    at = np.nonzero(needed)
+    balance, above = np.full(shape, -1), np.full(shape, -1)
+    balance[at] = lp.rows + np.arange(len(at[0]))
+    for k in order:
+        if parent[k] >= 0:
+            above[k] = balance[parent[k]]
+            balance[k] = np.where(needed[k], balance[k], above[k])
+    below = np.zeros(lp.rows + len(at[0]))
+    nested = above[at] >= 0
+    np.add.at(below, above[at][nested], load[at][nested])
+    rhs = below[balance[at]] - load[at]
+    lp.add_rows(rhs, rhs)
+    lp.put(balance[place[power.charge_at[0]], power.charge_at[1]], power.charge, 1.0)
+    lp.put(balance[place[power.discharge_at[0]], power.discharge_at[1]], power.discharge, -1.0)
+
+    def flows(where: Mask, cost: Floats, lower: Floats | float, upper: Floats, sign: float) -> Ints:
+        """Columns of one kind of flow out of (sign 1) or into the balances; -1 where there is none."""
+        cells = np.flatnonzero(where)
+        bottom = lower[cells] if isinstance(lower, np.ndarray) else lower
+        column = lp.add_columns(cost[cells], bottom, upper[cells])
+        lp.put(balance[at][cells], column, -sign)
+        lp.put(above[at][cells], column, sign)
+        lp.start_with(balance[at][cells], column)
+        result = np.full(len(where), -1)
+        result[cells] = column
+        return result
+
+    high, low, limit_in, limit_out, buy, sell = (
+        values[at] for values in (high, low, limit_in, limit_out, buy, sell)
+    )
+    penalty = prices.limit_eur_per_kwh
+    over_in = flows(high > limit_in, penalty + buy, 0.0, high - limit_in, 1.0)
+    over_out = flows(-low > limit_out, penalty - sell, 0.0, -low - limit_out, -1.0)
+    apart = (buy != sell) & (high > 0) & (low < 0)
+    signed = flows(
+        ~apart,
+        np.where(high > 0, buy, sell),
+        np.clip(low, -limit_out, limit_in),
+        np.clip(high, -limit_out, limit_in),
+        1.0,
+    )
+    exports = flows(apart, -sell, 0.0, np.minimum(-low, limit_out), -1.0)
+    imports = flows(apart, buy, 0.0, np.minimum(high, limit_in), 1.0)
+
+    def bound(cells: Ints, upper: Floats, *columns: Ints) -> Ints:
+        """Rows that bound the sum of some flows of these cells."""
+        row = lp.add_rows(-np.inf, upper)
+        for column in columns:
+            lp.put(row, column[cells], 1.0)
+        return row
+
+    billed = np.flatnonzero(demand > 0)
+    peak = np.full(shape[0], -1)
+    most = np.maximum((load + rise)[billed] / step_h, so_far[billed, None]).max(axis=1)
+    peak[billed] = lp.add_columns(demand[billed], so_far[billed], most)
+    cells = np.flatnonzero(peaking[at])
+    row = bound(cells, np.zeros(len(cells)), signed, imports, over_in)
+    lp.put(row, peak[at[0][cells]], -step_h[at[1][cells]])
+
+    cells = np.flatnonzero(apart & (sell > buy))
+    imports_only = bound(cells, np.zeros(len(cells)), imports, over_in)
+    exports_only = bound(cells, -low[cells], exports, over_out)
+    binary = lp.add_columns(np.zeros(len(cells)), 0.0, np.ones(len(cells)))
+    lp.put(imports_only, binary, -high[cells])
+    lp.put(exports_only, binary, -low[cells])
+    return balance, binary
+
+
+def _further_rows(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) -> None:
+    """The further rows, in the steps where the visits could break them."""
+    if problem.rows is None:
+        return
+    factor = problem.rows.coefficient
+    allowed = filled(problem.rows.bound_kw, np.inf) * problem.step_h
+    reach = np.maximum(factor, 0) @ power.most_in + np.maximum(-factor, 0) @ power.most_out
+    at = np.nonzero(reach > allowed)
+    row = np.full(allowed.shape, -1)
+    row[at] = lp.add_rows(-np.inf, allowed[at])
+    for (visit, step), column, sign in (
+        (power.charge_at, power.charge, 1.0),
+        (power.discharge_at, power.discharge, -1.0),
+    ):
+        which, entry = np.nonzero((row[:, step] >= 0) & (factor[:, visit] != 0))
+        lp.put(row[which, step[entry]], column[entry], sign * factor[which, visit[entry]])
+    over = lp.add_columns(prices.row_eur_per_kwh[at[0]], 0.0, (reach - allowed)[at])
+    lp.put(row[at], over, -1.0)

@@ -1,0 +1,110 @@
+"""The plan by plain rules, for when the solver gives none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gridleaf.domain.clock import stopwatch
+from gridleaf.plan.cost import Bill, bill, finish
+from gridleaf.plan.problem import (
+    Floats,
+    Plan,
+    Problem,
+    by_step,
+    check,
+    filled,
+    from_the_roots,
+    parents,
+    places,
+    plugged_in,
+)
+
+
+def fallback(problem: Problem, *, timer: Callable[[], float] = stopwatch) -> Plan:
+    """Charge at once, who has the least time to spare first, inside every limit; never discharge.
+
+    In each step first every vehicle below its minimum is charged towards it, then all towards
+    their targets, in the order of their laxity (time left less the time that charging at full power
+    still needs). Prices play no part, so nothing is proven: the lower bound is -inf and the gap inf.
+    Shadow prices are what one more kWh costs at the meters as they run.
+
+    Raises
+    ------
+    ProblemError
+        The problem is malformed.
+    """
+    began = timer()
+    check(problem)
+    charge = _least_laxity_first(problem)
+    discharge = np.zeros(charge.shape)
+    result = bill(problem, charge, discharge)
+    return finish(
+        problem,
+        result,
+        method="rules",
+        charge_kw=charge,
+        discharge_kw=discharge,
+        lower_bound_eur=-np.inf,
+        shadow_price_eur_per_kwh=_meter_prices(problem, result),
+        notes=(),
+        seconds=timer() - began,
+    )
+
+
+def _least_laxity_first(problem: Problem) -> Floats:
+    visits, nodes, rows, step_h = problem.visits, problem.nodes, problem.rows, problem.step_h
+    inside = plugged_in(problem)
+    most = np.where(inside, by_step(visits.charge_kw, len(step_h)), 0.0)
+    edges = np.concatenate(([0.0], np.cumsum(step_h)))
+    floor = filled(visits.min_kwh, -np.inf)
+    cap = np.maximum(filled(visits.max_kwh, np.inf), visits.energy_kwh)
+    goal = np.minimum(np.fmax(floor, visits.target_kwh), cap)
+    goal = np.where(np.isfinite(goal), goal, visits.energy_kwh)
+    room = filled(nodes.import_limit_kw, np.inf) - nodes.load_kw
+    factor = np.zeros((0, len(visits.id))) if rows is None else rows.coefficient
+    slack = np.zeros((0, len(step_h))) if rows is None else filled(rows.bound_kw, np.inf)
+    parent = parents(nodes)
+    path: dict[int, list[int]] = {-1: []}
+    for k in from_the_roots(parent):
+        path[k] = [k, *path[int(parent[k])]]
+    above = [path[int(k)] for k in places(problem)]
+    limiting = [np.flatnonzero(factor[:, i] > 0) for i in range(len(visits.id))]
+
+    charge = np.zeros(most.shape)
+    energy = visits.energy_kwh.copy()
+    for t, hours in enumerate(step_h.tolist()):
+        per_kw = visits.charge_efficiency * hours
+        here = np.flatnonzero(most[:, t] > 0)
+        fullest = visits.charge_efficiency[here] * most[here, t]
+        left = edges[visits.depart[here]] - edges[t]
+        laxity = left - np.maximum(goal[here] - energy[here], 0) / fullest
+        turn = here[np.argsort(laxity, kind="stable")].tolist()
+        for wanted in (np.minimum(floor, goal), goal):
+            for i in turn:
+                need = (wanted[i] - energy[i]) / per_kw[i]
+                spare = min(need, most[i, t] - charge[i, t], *(room[k, t] for k in above[i]))
+                for m in limiting[i]:
+                    spare = min(spare, slack[m, t] / factor[m, i])
+                if spare > 0:
+                    charge[i, t] += spare
+                    energy[i] += spare * per_kw[i]
+                    room[above[i], t] -= spare
+                    slack[:, t] -= factor[:, i] * spare
+    return charge
+
+
+def _meter_prices(problem: Problem, result: Bill) -> Floats:
+    """What one more kWh at each node costs at the meters of it and all above it ``(K, T)``."""
+    nodes = problem.nodes
+    price = np.where(
+        result.export_kw > 0,
+        filled(nodes.export_price_eur_per_kwh, 0.0),
+        filled(nodes.import_price_eur_per_kwh, 0.0),
+    )
+    parent = parents(nodes)
+    for k in from_the_roots(parent):
+        if parent[k] >= 0:
+            price[k] += price[parent[k]]
+    return price

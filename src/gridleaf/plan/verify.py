@@ -1,0 +1,226 @@
+"""The independent check of a plan: everything again, from the schedules alone.
+
+It shares nothing with the planners but the types and the penalties, which are part of the problem.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridleaf.plan.problem import Floats, Plan, Problem, check, penalties
+
+ABSOLUTE = 1e-5
+"""A deviation of less than this is rounding [kW, kWh]."""
+RELATIVE = 1e-6
+"""And so is less than this share of what was added up [-]."""
+
+Mask = NDArray[np.bool_]
+
+
+def verify(problem: Problem, plan: Plan) -> list[str]:
+    """What is wrong with a plan, in plain sentences; an empty list accepts it.
+
+    Checked are the ids and shapes, the power of each visit inside its window and bounds, its energy,
+    what is unmet, the balance, limits and overload of each node and row, the objective against the
+    cost of these schedules, and the lower bound and the gap against the objective.
+
+    Raises
+    ------
+    ProblemError
+        The problem itself is malformed.
+    """
+    check(problem)
+    faults = _shapes(problem, plan)
+    if faults:
+        return faults
+    return [
+        *_visits(problem, plan),
+        *_nodes(problem, plan),
+        *_rows(problem, plan),
+        *_money(problem, plan),
+    ]
+
+
+def _shapes(problem: Problem, plan: Plan) -> list[str]:
+    steps, visits, nodes = len(problem.step_h), problem.visits.id, problem.nodes.id
+    rows = () if problem.rows is None else problem.rows.id
+    faults = []
+    if plan.visit_id != visits:
+        faults.append("The plan is for other visits than the problem.")
+    if plan.node_id != nodes:
+        faults.append("The plan is for other nodes than the problem.")
+    if plan.row_id != rows:
+        faults.append("The plan is for other rows than the problem.")
+    expected = {
+        "charge_kw": (len(visits), steps),
+        "discharge_kw": (len(visits), steps),
+        "unmet_kwh": (len(visits),),
+        "import_kw": (len(nodes), steps),
+        "export_kw": (len(nodes), steps),
+        "over_limit_kw": (len(nodes), steps),
+        "shadow_price_eur_per_kwh": (len(nodes), steps),
+        "row_over_kw": (len(rows), steps),
+    }
+    for name, shape in expected.items():
+        values = getattr(plan, name)
+        if np.shape(values) != shape and not (np.size(values) == 0 and 0 in shape):
+            faults.append(f"{name} has the shape {np.shape(values)}, not {shape}.")
+        elif not np.isfinite(values).all():
+            faults.append(f"{name} holds something that is not a finite number.")
+    return faults
+
+
+def _visits(problem: Problem, plan: Plan) -> list[str]:
+    visits, hours = problem.visits, problem.step_h
+    faults: list[str] = []
+    step = np.arange(len(hours))[None, :]
+    plugged = (visits.arrive[:, None] <= step) & (step < visits.depart[:, None])
+    for name, power, most in (
+        ("charges", plan.charge_kw, visits.charge_kw),
+        ("discharges", plan.discharge_kw, visits.discharge_kw),
+    ):
+        bound = most if most.ndim == 2 else np.repeat(most[:, None], len(hours), axis=1)
+        tell = _Teller(plan.visit_id, f"Visit {{id}} {name} {{value:.6g}} kW in step {{step}}")
+        faults += tell(power < -ABSOLUTE, power, ", a negative power")
+        faults += tell(~plugged & (np.abs(power) > ABSOLUTE), power, ", outside its window")
+        excess = plugged & (power > bound * (1 + RELATIVE) + ABSOLUTE)
+        faults += tell(excess, power, ", above its bound")
+
+    stored = plan.charge_kw * visits.charge_efficiency[:, None]
+    drawn = plan.discharge_kw / visits.discharge_efficiency[:, None]
+    energy = visits.energy_kwh[:, None] + ((stored - drawn) * hours).cumsum(axis=1)
+    moved = ((stored + drawn) * hours).sum(axis=1) + np.abs(visits.energy_kwh)
+    slack = ABSOLUTE + RELATIVE * moved
+    least = np.fmin(visits.min_kwh, visits.energy_kwh)
+    most_kwh = np.fmax(visits.max_kwh, visits.energy_kwh)
+    low = plugged & (energy < np.where(np.isnan(visits.min_kwh), -np.inf, least - slack)[:, None])
+    high = plugged & (
+        energy > np.where(np.isnan(visits.max_kwh), np.inf, most_kwh + slack)[:, None]
+    )
+    tell = _Teller(plan.visit_id, "Visit {id} has {value:.6g} kWh after step {step}")
+    faults += tell(low, energy, ", less than its minimum allows")
+    faults += tell(high, energy, ", more than its maximum allows")
+
+    missing = np.fmax(visits.target_kwh - energy[:, -1], 0.0)
+    missing = np.where(np.isnan(visits.target_kwh), 0.0, missing)
+    wrong = np.abs(plan.unmet_kwh - missing) > slack + ABSOLUTE
+    for i in np.flatnonzero(wrong)[:1]:
+        faults.append(
+            f"Visit {plan.visit_id[i]} leaves {missing[i]:.6g} kWh short of its target, the plan "
+            f"says {plan.unmet_kwh[i]:.6g} kWh{_more(wrong)}."
+        )
+    return faults
+
+
+def _nodes(problem: Problem, plan: Plan) -> list[str]:
+    nodes = problem.nodes
+    net = nodes.load_kw.copy()
+    size = np.abs(nodes.load_kw)
+    parent = dict(zip(nodes.id, nodes.parent, strict=True))
+    position = {name: k for k, name in enumerate(nodes.id)}
+    members: dict[str, list[int]] = {name: [] for name in nodes.id}
+    for i, name in enumerate(problem.visits.node):
+        at = name
+        while at:
+            members[at].append(i)
+            at = parent[at]
+    for name, below in members.items():
+        net[position[name]] += (plan.charge_kw[below] - plan.discharge_kw[below]).sum(axis=0)
+        size[position[name]] += (plan.charge_kw[below] + plan.discharge_kw[below]).sum(axis=0)
+    slack = ABSOLUTE + RELATIVE * size
+
+    faults: list[str] = []
+    tell = _Teller(plan.node_id, "Node {id} should exchange {value:.6g} kW in step {step}")
+    faults += tell(np.abs(plan.import_kw - plan.export_kw - net) > slack, net, ", the plan differs")
+    tell = _Teller(plan.node_id, "Node {id} imports {value:.6g} kW in step {step}")
+    faults += tell(plan.import_kw < -ABSOLUTE, plan.import_kw, ", a negative power")
+    at_once = (plan.import_kw > slack) & (plan.export_kw > slack)
+    faults += tell(at_once, plan.import_kw, " and exports at once")
+    tell = _Teller(plan.node_id, "Node {id} exports {value:.6g} kW in step {step}")
+    faults += tell(plan.export_kw < -ABSOLUTE, plan.export_kw, ", a negative power")
+
+    excess = np.fmax(
+        np.fmax(net - nodes.import_limit_kw, -net - nodes.export_limit_kw), np.zeros(net.shape)
+    )
+    tell = _Teller(plan.node_id, "Node {id} is {value:.6g} kW beyond its limit in step {step}")
+    faults += tell(np.abs(plan.over_limit_kw - excess) > slack, excess, ", the plan differs")
+    return faults
+
+
+def _rows(problem: Problem, plan: Plan) -> list[str]:
+    if problem.rows is None or not problem.rows.id:
+        return []
+    rows = problem.rows
+    power = plan.charge_kw - plan.discharge_kw
+    total = np.einsum("mi,it->mt", rows.coefficient, power)
+    size = np.einsum("mi,it->mt", np.abs(rows.coefficient), np.abs(power)) + 1.0
+    excess = np.fmax(total - rows.bound_kw, 0.0)
+    excess = np.where(np.isnan(rows.bound_kw), 0.0, excess)
+    tell = _Teller(plan.row_id, "Row {id} is {value:.6g} kW beyond its bound in step {step}")
+    wrong = np.abs(plan.row_over_kw - excess) > ABSOLUTE + RELATIVE * size
+    return tell(wrong, excess, ", the plan differs")
+
+
+def _money(problem: Problem, plan: Plan) -> list[str]:
+    """The objective from the stated flows (which are checked on their own) and the schedules."""
+    visits, nodes, hours = problem.visits, problem.nodes, problem.step_h
+    prices = penalties(problem)
+    terms: list[float] = []
+    for k in range(len(nodes.id)):
+        bought, sold = plan.import_kw[k] * hours, plan.export_kw[k] * hours
+        terms.append(float(np.nansum(nodes.import_price_eur_per_kwh[k] * bought)))
+        terms.append(-float(np.nansum(nodes.export_price_eur_per_kwh[k] * sold)))
+        highest = max(float(plan.import_kw[k].max()), float(nodes.peak_so_far_kw[k]))
+        terms.append(float(nodes.demand_charge_eur_per_kw[k]) * highest)
+        terms.append(prices.limit_eur_per_kwh * float((plan.over_limit_kw[k] * hours).sum()))
+    for i in range(len(visits.id)):
+        stored = plan.charge_kw[i] * hours * visits.charge_efficiency[i]
+        given = plan.discharge_kw[i] * hours
+        energy = visits.energy_kwh[i] + np.cumsum(stored - given / visits.discharge_efficiency[i])
+        terms.append(float(visits.wear_eur_per_kwh[i] * given.sum()))
+        terms.append(-float(visits.value_eur_per_kwh[i] * energy[-1]))
+        terms.append(prices.unmet_eur_per_kwh * float(plan.unmet_kwh[i]))
+        if visits.energy_kwh[i] < visits.min_kwh[i]:
+            stay = slice(int(visits.arrive[i]), int(visits.depart[i]))
+            lacking = np.maximum(visits.min_kwh[i] - energy[stay], 0.0)
+            terms.append(prices.short_eur_per_kwh_h * float((lacking * hours[stay]).sum()))
+    if problem.rows is not None and problem.rows.id:
+        terms.append(float(prices.row_eur_per_kwh @ (plan.row_over_kw @ hours)))
+    cost = math.fsum(terms)
+    slack = RELATIVE * math.fsum(map(abs, terms)) + ABSOLUTE
+
+    faults = []
+    if not abs(plan.objective_eur - cost) <= slack:
+        faults.append(f"The schedules cost {cost:.6f}, the plan says {plan.objective_eur:.6f}.")
+    if not plan.lower_bound_eur <= plan.objective_eur + slack:
+        faults.append(
+            f"The lower bound {plan.lower_bound_eur:.6f} is above the objective "
+            f"{plan.objective_eur:.6f}."
+        )
+    distance = max(plan.objective_eur - plan.lower_bound_eur, 0.0)
+    if not plan.gap * max(abs(plan.lower_bound_eur), slack) >= distance - slack:
+        faults.append(f"The gap {plan.gap:.3g} is smaller than objective and bound say.")
+    return faults
+
+
+class _Teller:
+    """Makes one sentence of all places with one fault: the first, and how many more."""
+
+    def __init__(self, names: tuple[str, ...], start: str) -> None:
+        self._names = names
+        self._start = start
+
+    def __call__(self, wrong: Mask, values: Floats, end: str) -> list[str]:
+        if not wrong.any():
+            return []
+        row, step = (int(position) for position in np.argwhere(wrong)[0])
+        start = self._start.format(id=self._names[row], value=values[row, step], step=step)
+        return [f"{start}{end}{_more(wrong)}."]
+
+
+def _more(wrong: Mask) -> str:
+    others = int(np.count_nonzero(wrong)) - 1
+    return f" (and {others} more)" if others else ""
