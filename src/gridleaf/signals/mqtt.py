@@ -139,7 +139,7 @@ def _moment(value: object) -> datetime | None:
     return at.astimezone(UTC) if at.tzinfo is not None else None
 
 
-class _Inbox:
+class Inbox:
     """The newest value of each field that was not handed on yet: a slow sink sees no old ones."""
 
     def __init__(self) -> None:
@@ -180,7 +180,7 @@ async def follow_mqtt(config: Mqtt, clock: Clock, sink: Sink) -> None:
     """
     payloads = Payloads(config, clock)
     password = _password(config)
-    inbox, join = _Inbox(), Join(sink)
+    inbox, join = Inbox(), Join(sink)
 
     async def forward() -> None:
         while True:
