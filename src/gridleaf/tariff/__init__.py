@@ -5,9 +5,10 @@ from gridleaf.tariff.csv_prices import PriceSeries, read_price_csv
 from gridleaf.tariff.curve import PriceCurve, Prices, tariff_prices
 from gridleaf.tariff.demand import DemandMeter, billing_month
 from gridleaf.tariff.port import PriceSource
-from gridleaf.tariff.sources import make_source
+from gridleaf.tariff.sources import DayAheadSource, make_source
 
 __all__ = [
+    "DayAheadSource",
     "DemandMeter",
     "PriceBook",
     "PriceCurve",

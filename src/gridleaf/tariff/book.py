@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 import structlog
 from prometheus_client import Counter
@@ -14,14 +13,11 @@ from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import SourceUnavailable, StoreUnavailable
 from gridleaf.domain.prices import PricePoint
 from gridleaf.domain.site import Tariff
+from gridleaf.tariff.auction import market_midnight, published_until
 from gridleaf.tariff.curve import PriceCurve, Prices, tariff_prices
 from gridleaf.tariff.port import PriceSource
 from gridleaf.tariff.quality import Quarantined, inspect
 
-MARKET_ZONE = ZoneInfo("Europe/Brussels")
-"""The day of the coupled day-ahead auction."""
-PUBLISHED = time(12, 45)
-"""Earliest usual time of tomorrow's prices, in the market's zone."""
 MEMORY = timedelta(days=14)
 """Prices kept at hand; their median is the scale by which new ones are judged."""
 FIRST_PAUSE_S = 300.0
@@ -116,10 +112,7 @@ class PriceBook:
         self._loaded = True
 
     def _wanted(self, until: datetime) -> datetime:
-        """How far prices can be out by now, at most ``until``."""
-        local = self._clock.now().astimezone(MARKET_ZONE)
-        days = 2 if local.time() >= PUBLISHED else 1
-        return min(until, _midnight(local, days))
+        return min(until, published_until(self._clock.now()))
 
     def _due(self, until: datetime) -> bool:
         if self._clock.monotonic() < self._not_before:
@@ -128,8 +121,7 @@ class PriceBook:
 
     async def _fetch(self, source: PriceSource, until: datetime) -> bool:
         now = self._clock.now()
-        local = now.astimezone(MARKET_ZONE)
-        points = await source.fetch(_midnight(local, 0), max(_midnight(local, 2), until))
+        points = await source.fetch(market_midnight(now), max(market_midnight(now, 2), until))
         now = self._clock.now()
         believed, refused = inspect(points, self._recent(now))
         self._report(source, refused)
@@ -173,9 +165,3 @@ class PriceBook:
         self.trouble = trouble
         FETCHES.labels(source.name, "incomplete").inc()
         _log.warning("prices missing", source=source.name, reason=trouble, retry_s=self._pause_s)
-
-
-def _midnight(local: datetime, days: int) -> datetime:
-    """Start of the market day ``days`` after that of ``local``; days have 23 to 25 hours."""
-    day = local.date() + timedelta(days=days)
-    return datetime.combine(day, time(0), local.tzinfo).astimezone(UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from bisect import bisect_left, bisect_right
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gridleaf.domain.clock import Clock, RealClock
 from gridleaf.domain.errors import ConfigError, SourceUnavailable
 from gridleaf.domain.prices import PricePoint
 from gridleaf.domain.site import Tariff
+from gridleaf.tariff.auction import published_until
 from gridleaf.tariff.awattar import AwattarSource
 from gridleaf.tariff.csv_prices import PriceSeries, read_price_csv
 from gridleaf.tariff.energy_charts import EnergyChartsSource
@@ -37,7 +39,9 @@ class CsvSource:
             points = await loop.run_in_executor(None, self._read)
         except ConfigError as error:
             raise SourceUnavailable(f"{self.name}: {error.reason}") from None
-        return [p for p in points if p.end > since and p.start < until]
+        first = bisect_right(points, since, key=lambda p: p.end)
+        last = bisect_left(points, until, key=lambda p: p.start)
+        return list(points[first:last])
 
     def _read(self) -> tuple[PricePoint, ...]:
         try:
@@ -49,6 +53,21 @@ class CsvSource:
             self._series = read_price_csv(self._path, timezone=self._timezone)
             self._stamp = stamp
         return self._series.points
+
+
+class DayAheadSource:
+    """Another source as it was on the day: tomorrow is hidden until the auction has published it.
+
+    For replays of a file that knows the whole past.
+    """
+
+    def __init__(self, source: PriceSource, clock: Clock) -> None:
+        self.name = source.name
+        self._source = source
+        self._clock = clock
+
+    async def fetch(self, since: datetime, until: datetime) -> list[PricePoint]:
+        return await self._source.fetch(since, min(until, published_until(self._clock.now())))
 
 
 def make_source(

@@ -12,8 +12,8 @@ import pytest
 from gridleaf.domain.errors import ConfigError, SourceUnavailable
 from gridleaf.domain.prices import PricePoint
 from gridleaf.domain.site import Tariff
-from gridleaf.tariff import make_source
-from price_fakes import JumpClock, contiguous, utc
+from gridleaf.tariff import DayAheadSource, make_source
+from price_fakes import JumpClock, ScriptedSource, contiguous, series, utc
 
 Answer = Callable[[httpx.Request], httpx.Response]
 SINCE, UNTIL = utc("2026-05-25T00:00"), utc("2026-05-26T00:00")
@@ -287,6 +287,20 @@ def test_no_answer_in_time_is_source_unavailable() -> None:
 
     with pytest.raises(SourceUnavailable, match="no answer within 30 s"):
         fetch(GERMANY, always({}), ImpatientClock("2026-05-25T12:00"))
+
+
+def test_a_replayed_file_hides_tomorrow_until_the_auction_published_it() -> None:
+    clock = JumpClock("2026-05-25T10:44")
+    hours = series("2026-05-24T22:00", [0.1] * 72)
+    source = DayAheadSource(ScriptedSource(hours), clock)
+
+    def hours_ahead() -> int:
+        return len(asyncio.run(source.fetch(clock.now(), clock.now() + timedelta(hours=48))))
+
+    assert source.name == "scripted:zone"
+    assert hours_ahead() == 12
+    clock.set("2026-05-25T10:45")
+    assert hours_ahead() == 36
 
 
 # -- which source --
