@@ -116,9 +116,12 @@ class FakeIntake:
     def __init__(self, store: FakeStore) -> None:
         self.down = False
         self.events = store.events
+        self.delay_s = 0.0
         self.setpoints: dict[tuple[str, int], float] = {}
 
     async def accept(self, event: StationEvent) -> bool:
+        if isinstance(event, TransactionReported):
+            await asyncio.sleep(self.delay_s)
         if self.down:
             raise StoreUnavailable("the disk is full")
         key = identity(event)

@@ -125,6 +125,9 @@ class Connection:
         self._metrics = metrics
         self._timer = timer
         self._calls = 0
+        self._accepting = asyncio.Lock()
+        self._evses: dict[str, int] = {}
+        self._seq_nos: dict[str, int] = {}
         self._heartbeat_s = _jittered(site.server.heartbeat_interval_s, rng)
         self._known_actions = schemas.actions(self.version) | schemas.sendable(self.version)
         self.peer = Peer(
@@ -143,9 +146,14 @@ class Connection:
         """When the station was last heard (aware, UTC)."""
         return self.wire.heard_at
 
-    def fence(self) -> None:
-        """From now on nothing goes out and nothing that comes in counts."""
+    async def fence(self) -> None:
+        """From now on nothing goes out and nothing that comes in counts.
+
+        Returns when an event that was being made durable is so: what comes next can rely on it.
+        """
         self.wire.cut = True
+        async with self._accepting:
+            pass
 
     async def call(self, action: str, payload: Payload) -> Payload:
         """One OCPP call to the station; raises like :meth:`gridleaf.ocpp.peer.Peer.call`."""
@@ -184,10 +192,13 @@ class Connection:
         return self._voltage_v
 
     async def accept(self, event: StationEvent) -> bool:
-        if self.wire.cut:
-            raise ProtocolError("InternalError", _REPLACED)
-        new = await self._intake.accept(event)
-        if isinstance(event, Booted):
+        async with self._accepting:
+            if self.wire.cut:
+                raise ProtocolError("InternalError", _REPLACED)
+            new = await self._intake.accept(event)
+        if isinstance(event, TransactionReported):
+            self._heard_of(event)
+        elif isinstance(event, Booted):
             self.booted.set()
         return new
 
@@ -212,9 +223,18 @@ class Connection:
         raise ProtocolError("InternalError", "no free transaction id")
 
     async def find_transaction(self, transaction_id: str) -> int | None:
-        return await self._store.find_transaction(self.station_id, transaction_id)
+        if not 0 < int(transaction_id) <= _LAST_1_6_ID:
+            return None  # never one of ours
+        if transaction_id in self._evses:
+            return self._evses[transaction_id]
+        evse_id = await self._store.find_transaction(self.station_id, transaction_id)
+        if evse_id is not None:
+            self._evses[transaction_id] = evse_id
+        return evse_id
 
     async def next_seq_no(self, transaction_id: str) -> int:
+        if transaction_id in self._seq_nos:
+            return self._seq_nos[transaction_id] + 1
         return max(1, await self._store.next_seq_no(self.station_id, transaction_id))
 
     async def has_ended(self, transaction_id: str) -> bool:
@@ -225,6 +245,15 @@ class Connection:
         return self._intake.pull_setpoint(self.station_id, profile_id)
 
     # -- what passes --
+
+    def _heard_of(self, event: TransactionReported) -> None:
+        """Remember the number of a live transaction's newest event: only we report its events."""
+        if event.phase == "ended":
+            self._evses.pop(event.transaction_id, None)
+            self._seq_nos.pop(event.transaction_id, None)
+        elif event.transaction_id in self._evses:
+            highest = self._seq_nos.get(event.transaction_id, 0)
+            self._seq_nos[event.transaction_id] = max(highest, event.seq_no)
 
     def _new_id(self) -> str:
         self._calls += 1

@@ -125,7 +125,7 @@ class Gateway:
         self._serving[connection] = ended
         try:
             if older is not None:
-                older.fence()
+                await older.fence()
                 self._spawn(self._retire(older, connection))
                 await self._deliver(_disconnected(older, self._clock, "replaced"))
             await self._run(connection)

@@ -16,10 +16,12 @@ from gridleaf.domain.events import (
     Connected,
     Disconnected,
     SecurityReported,
+    TransactionReported,
 )
 from gridleaf.gateway import Gateway
 from gridleaf.ocpp.commands import Reset
 from gridleaf.ocpp.csms import Handler, Payload
+from gridleaf.ocpp.semantics import wire_time
 from gridleaf.sim.virtual import run_virtual
 
 
@@ -245,11 +247,38 @@ def test_an_event_that_a_replaced_connection_was_about_to_report_is_refused() ->
         await older.heartbeat()
         connection = world.gateway.connection("CP1")
         assert connection is not None
-        connection.fence()
+        await connection.fence()
         with pytest.raises(ConnectionLost):
             await older.boot()
 
     assert virtual(scene).intake.of(Booted) == []
+
+
+def test_a_newer_connection_waits_for_the_event_the_older_one_is_storing() -> None:
+    """Else both could give the same number to different events of a 1.6 transaction."""
+
+    async def scene(world: World) -> None:
+        older = world.attach(version="ocpp1.6")
+        await older.boot()
+        started = await older.peer.call(
+            "StartTransaction",
+            {"connectorId": 1, "idTag": "t", "meterStart": 0, "timestamp": wire_time(START)},
+        )
+        meter = {
+            "connectorId": 1,
+            "transactionId": started["transactionId"],
+            "meterValue": [{"timestamp": wire_time(START), "sampledValue": [{"value": "5"}]}],
+        }
+        world.intake.delay_s = 5.0
+        last = asyncio.create_task(older.peer.call("MeterValues", meter))
+        await world.clock.sleep(0.1)
+        newer = world.attach(version="ocpp1.6")
+        await newer.peer.call("MeterValues", meter)
+        await asyncio.wait([last])
+        await newer.peer.call("MeterValues", meter)
+
+    reported = virtual(scene).intake.of(TransactionReported)
+    assert [event.seq_no for event in reported] == [0, 1, 2, 3]
 
 
 def test_without_a_store_nobody_is_admitted_and_the_station_may_come_again() -> None:
