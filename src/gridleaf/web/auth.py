@@ -132,7 +132,7 @@ class Accounts:
 
         An unknown name takes as long as a wrong password.
         """
-        account = await self._store.account(name) if _plain(name) else None
+        account = await self._store.account(name) if plain_name(name) else None
         known = account is not None and account.kind == "person"
         expected = account.secret_hash if account is not None and known else self._decoy
         async with self._one_at_a_time:  # a hash takes 64 MiB; a crowd must not take them all
@@ -152,7 +152,7 @@ class Accounts:
     async def by_token(self, token: str) -> Principal | None:
         """The program that this token was given to, or None."""
         name, dot, secret = token.rpartition(".")
-        account = await self._store.account(name) if dot and _plain(name) else None
+        account = await self._store.account(name) if dot and plain_name(name) else None
         known = account is not None and account.kind == "token"
         given = await self._mac("token", secret.encode())
         expected = account.secret_hash if account is not None and known else ""
@@ -241,5 +241,6 @@ def _fingerprint(secret_hash: str) -> str:
     return hashlib.blake2b(secret_hash.encode(), digest_size=8).hexdigest()
 
 
-def _plain(name: str) -> bool:
+def plain_name(name: str) -> bool:
+    """Whether an account may be called so: 1 to 255 printable characters."""
     return 0 < len(name) <= 255 and name.isprintable()

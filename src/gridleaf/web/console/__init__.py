@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
 
 from fastapi import FastAPI
 from nicegui import ui
@@ -30,7 +32,7 @@ ui.run_with(
     _nicegui,
     root=missing,
     title="gridleaf",
-    favicon="/assets/leaf.svg",
+    favicon=Path(str(files("gridleaf.web") / "static" / "leaf.svg")),
     dark=None,
     tailwind=False,
     show_welcome_message=False,

@@ -114,6 +114,7 @@ def _time_axis(timezone: str, grid: int, *, labels: bool) -> Options:
         "axisLabel": {
             "show": labels,
             "color": QUIET,
+            "fontSize": 12,
             "hideOverlap": True,
             ":formatter": f"(v) => {hour}",
         },
@@ -129,11 +130,15 @@ def _value_axis(unit: str, grid: int) -> Options:
         "type": "value",
         "gridIndex": grid,
         "name": unit,
-        "nameTextStyle": {"color": QUIET, "align": "right", "padding": [0, 6, 0, 0]},
+        "nameTextStyle": {"color": QUIET, "align": "left", "padding": [0, 0, 0, -42]},
         "nameGap": 10,
         "scale": False,
         "splitNumber": 5 if grid == 0 else 2,
-        "axisLabel": {"color": QUIET, ":formatter": "(v) => String(v).replace('-', '−')"},
+        "axisLabel": {
+            "color": QUIET,
+            "fontSize": 12,
+            ":formatter": "(v) => String(v).replace('-', '−')",
+        },
         "splitLine": {"lineStyle": {"color": LINE, "opacity": 0.7}},
     }
 

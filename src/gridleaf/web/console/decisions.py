@@ -193,7 +193,7 @@ def _setpoints(visit: Visit, state: SiteState, made: Decision) -> None:
                 )
                 with box("td", "why", data_label="Why"), box("ul", "reasons"):
                     for reason in s["why"]:
-                        say("li", reason)
+                        say("li", reason[:1].upper() + reason[1:])
 
 
 def _draw(visit: Visit, chart: Chart, state: SiteState, made: Decision) -> None:

@@ -14,6 +14,7 @@ from gridleaf.web.console.charts import Chart, depot_options, figures
 from gridleaf.web.console.frame import Visit, frame
 from gridleaf.web.console.kit import Region, box, heading, icon, link, say
 from gridleaf.web.console.texts import (
+    SPACE,
     UNKNOWN,
     VERDICT,
     kw,
@@ -48,17 +49,16 @@ async def depot(request: Request) -> None:
         say("h1", "Depot", "sr-only")
         grid = GridNow()
         tiles = Tiles()
-        with box("div", "columns"):
-            with box("section", "card wide"):
+        with box("div", "columns three"):
+            with box("section", "card area-alerts", aria_live="polite"):
+                heading("Alerts")
+                alerts: Region[tuple[Alert, ...]] = Region(box(), lambda a: _alerts(visit, a))
+            with box("section", "card area-chart"):
                 heading("Power and price", note="6 hours measured, then as planned")
                 chart = Chart("Power of the depot", LEGEND, "clamp(21rem, 46vh, 30rem)")
-            with box("div", "stack"):
-                with box("section", "card", aria_live="polite"):
-                    heading("Alerts")
-                    alerts: Region[tuple[Alert, ...]] = Region(box(), lambda a: _alerts(visit, a))
-                with box("section", "card"):
-                    heading("Next departures")
-                    leaving: Region[tuple[Leaving, ...]] = Region(box(), _departures)
+            with box("section", "card area-leaving"):
+                heading("Next departures")
+                leaving: Region[tuple[Leaving, ...]] = Region(box(), _departures)
 
     async def refresh() -> None:
         platform, console = visit.console.platform, visit.console
@@ -111,10 +111,10 @@ class GridNow:
                     box("div", "gauge-fill")
                     box("div", "gauge-zero")
                     box("div", "gauge-now")
-                with box("div", "gauge-ends"):
-                    self._export = say("span", "")
-                    self._zero = say("span", "0", "gauge-zero-label")
-                    self._import = say("span", "")
+                with box("div", "gauge-ends") as self._ends:
+                    self._export = say("span", "", "gauge-low")
+                    say("span", "0", "gauge-zero-label")
+                    self._import = say("span", "", "gauge-high")
 
     def show(self, now: Flow) -> None:
         """Bring the figure and the gauge up to date."""
@@ -147,6 +147,7 @@ class GridNow:
             ) + ("" if now.fresh else " · meter is stale")
         self._gauge.classes(replace=f"gauge {state}")
         self._gauge.style(replace=style)
+        self._ends.style(replace=f"--zero: {zero:.4f}")
 
 
 class Tiles:
@@ -179,7 +180,7 @@ class Tiles:
         )
         risk = verdicts.count("at_risk")
         self._ready.show(
-            f"{len(verdicts) - risk} of {len(verdicts)} fine",
+            f"{len(verdicts) - risk} of {len(verdicts)}{SPACE}fine",
             f"{verdicts.count('ready')} ready now, {risk} at risk",
             alarm=risk > 0,
         )
@@ -189,10 +190,11 @@ class Tiles:
 class _Tile:
     frame: ui.element
     value: TextElement
+    unit: TextElement
     note: TextElement
 
     def show(self, value: str, note: str, *, alarm: bool = False) -> None:
-        self.value.text = value
+        self.value.text, _, self.unit.text = value.partition(SPACE)
         self.note.text = note
         self.frame.classes(**({"add": "alarm"} if alarm else {"remove": "alarm"}))
 
@@ -204,9 +206,11 @@ def _tile(title: str, swatch: str = "", *, emphasis: bool = False) -> _Tile:
                 box("span", f"swatch {swatch}", aria_hidden="true")
             say("span", title)
         with box("dd"):
-            value = say("span", UNKNOWN, "tile-value")
+            with box("span"):
+                value = say("span", UNKNOWN, "tile-value")
+                unit = say("span", "", "tile-unit")
             note = say("span", "", "tile-note")
-    return _Tile(frame_, value, note)
+    return _Tile(frame_, value, unit, note)
 
 
 def _alerts(visit: Visit, alerts: tuple[Alert, ...]) -> None:

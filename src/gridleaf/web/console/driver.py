@@ -91,7 +91,7 @@ def _page(visit: Visit, evse: EvseState) -> None:
                 leaves = definition("Leaves")
                 expected = definition("Expected then")
                 earned = definition("Saved so far")
-                earning = definition("Expected by departure")
+                earning = definition("Saving by departure")
             promise = say("p", "", "promise", role="status")
         with box("section", "card"):
             heading("Your wishes")

@@ -29,7 +29,7 @@ from gridleaf.web.figures import Doing, Readiness, doing, readiness
 
 Filter = Literal["all", "plugged", "attention"]
 FILTERS: dict[Filter, str] = {"all": "All", "plugged": "Plugged in", "attention": "Attention"}
-COLUMNS = ("EVSE", "Vehicle", "State of charge", "Departure", "Power", "State", "Ready?")
+COLUMNS = ("EVSE", "Vehicle", "State of charge", "Departure", "Power#", "State", "Ready?")
 
 
 @ui.page("/evses")
@@ -153,22 +153,22 @@ class _Row:
                 self._link = say("a", evse.key, "row-link")
                 kind = f"{evse.current}, {evse.charge_max_kw:g} kW"
                 say("span", kind + (" V2G" if evse.discharge_max_kw > 0 else ""), "quiet small")
-            with box("td", "", data_label=COLUMNS[1]):
+            with box("td", "board-vehicle", data_label=COLUMNS[1]):
                 self._vehicle = say("span", "", "clip")
-            with box("td", "", data_label=COLUMNS[2]):
+            with box("td", "board-soc", data_label=COLUMNS[2]):
                 self._soc = _Soc.build()
-            with box("td", "", data_label=COLUMNS[3]), box("div", "two-lines"):
+            with box("td", "board-departure", data_label=COLUMNS[3]), box("div", "two-lines"):
                 self._departure = say("span", "")
                 self._wait = say("span", "", "quiet small")
-            with box("td", "number", data_label=COLUMNS[4]), box("div", "two-lines"):
+            with box("td", "number board-power", data_label="Power"), box("div", "two-lines"):
                 self._power = say("span", "", "strong")
                 self._setpoint = say("span", "", "quiet small")
-            with box("td", "", data_label=COLUMNS[5]), box("div", "two-lines"):
+            with box("td", "board-state", data_label=COLUMNS[5]), box("div", "two-lines"):
                 self._state = say("span", "", "chip")
                 with box("span", "not-obeying") as self._warning:
                     icon("warning")
                     say("span", "not obeying")
-            with box("td", "", data_label=COLUMNS[6]):
+            with box("td", "board-ready", data_label=COLUMNS[6]):
                 self._ready = say("span", "", "chip")
 
     def show(self, evse: EvseState, ready: Readiness | None, console: Console) -> None:
@@ -180,6 +180,7 @@ class _Row:
         else:
             target, words = f"/stations/{quote(evse.station_id)}", "open the station"
         props(self._link, href=target, aria_label=f"{evse.key}, {words}")
+        self.frame.classes(**({"remove": "idle"} if session else {"add": "idle"}))
         self._vehicle.text = who(session.vehicle, session.id_token) if session else ""
         self._soc.show(evse)
         self._departure.text = moment(session.departure_at, zone, now) if session else ""

@@ -58,7 +58,9 @@ async def history(request: Request) -> None:
                     entry = box("input", "", type="search", name="vehicle", placeholder="all")
                     say("label", "Vehicle or id token", for_=f"c{entry.id}").move(target_index=0)
                 say("button", "Show", "button", type="submit")
-            say("button", "Download CSV", "button", type="button").on("click", lambda: download())
+                say("button", "Download CSV", "button", type="button").on(
+                    "click", lambda: download()
+                )
         sums: Region[Sums] = Region(box("dl", "tiles"), _sums)
         with box("section", "card flush"):
             body: Region[tuple[SessionRecord, ...]] = Region(
@@ -153,13 +155,21 @@ def _rows(
                         f"{r.station_id}/{r.evse_id or '?'}",
                         kwh(r.charged_kwh),
                         kwh(r.discharged_kwh),
-                        f"{percent(r.arrival_soc)} → {percent(r.departure_soc)}",
+                        _levels(r),
                         money(r.cost_eur, currency),
                         money(r.uncontrolled_cost_eur, currency),
                         money(saved, currency),
                         _fulfilled(r),
                     ),
                 )
+
+
+def _levels(record: SessionRecord) -> str:
+    """State of charge at arrival and departure; empty where the vehicle never told."""
+    if record.arrival_soc is None and record.departure_soc is None:
+        return ""
+    end = "…" if record.state == "live" else percent(record.departure_soc)
+    return f"{percent(record.arrival_soc)} → {end}"
 
 
 def _fulfilled(record: SessionRecord) -> str:

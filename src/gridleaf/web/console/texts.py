@@ -9,6 +9,7 @@ from gridleaf.web.figures import Doing, Verdict
 
 UNKNOWN = "–"
 NARROW = "\u202f"
+SPACE = "\u00a0"
 _SIGNS = {"EUR": "€", "GBP": "£", "USD": "$", "JPY": "¥"}
 
 
@@ -23,11 +24,11 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def kw(value: float | None, digits: int = 1) -> str:
-    return f"{number(value, digits)}{NARROW}kW" if value is not None else UNKNOWN
+    return f"{number(value, digits)}{SPACE}kW" if value is not None else UNKNOWN
 
 
 def kwh(value: float | None, digits: int = 1) -> str:
-    return f"{number(value, digits)}{NARROW}kWh" if value is not None else UNKNOWN
+    return f"{number(value, digits)}{SPACE}kWh" if value is not None else UNKNOWN
 
 
 def signed_kw(value: float | None) -> str:
@@ -41,7 +42,7 @@ def signed_kw(value: float | None) -> str:
 def money(value: float | None, currency: str) -> str:
     if value is None:
         return UNKNOWN
-    sign = _SIGNS.get(currency, currency + NARROW)
+    sign = _SIGNS.get(currency, currency + SPACE)
     text = number(abs(value), 2)
     return f"−{sign}{text}" if value < -0.005 else f"{sign}{text}"
 
@@ -50,12 +51,12 @@ def price(value: float | None, currency: str) -> str:
     return (
         UNKNOWN
         if value is None
-        else f"{number(value, 3)}{NARROW}{_SIGNS.get(currency, currency)}/kWh"
+        else f"{number(value, 3)}{SPACE}{_SIGNS.get(currency, currency)}/kWh"
     )
 
 
 def percent(fraction: float | None) -> str:
-    return UNKNOWN if fraction is None else f"{fraction * 100:.0f}{NARROW}%"
+    return UNKNOWN if fraction is None else f"{fraction * 100:.0f}{SPACE}%"
 
 
 def hour(at: datetime, zone: ZoneInfo) -> str:
@@ -78,12 +79,12 @@ def span(length: timedelta) -> str:
     """``45 min``, ``3 h 20 min``, ``2 d 4 h``."""
     minutes = max(round(length.total_seconds() / 60), 0)
     if minutes < 60:
-        return f"{minutes}{NARROW}min"
+        return f"{minutes}{SPACE}min"
     hours, minutes = divmod(minutes, 60)
     if hours < 24:
-        return f"{hours}{NARROW}h {minutes:02d}{NARROW}min"
+        return f"{hours}{SPACE}h {minutes:02d}{SPACE}min"
     days, hours = divmod(hours, 24)
-    return f"{days}{NARROW}d {hours}{NARROW}h"
+    return f"{days}{SPACE}d {hours}{SPACE}h"
 
 
 def until(at: datetime, now: datetime) -> str:
