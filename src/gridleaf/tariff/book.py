@@ -16,7 +16,7 @@ from gridleaf.domain.site import Tariff
 from gridleaf.tariff.auction import market_midnight, published_until
 from gridleaf.tariff.curve import PriceCurve, Prices, tariff_prices
 from gridleaf.tariff.port import PriceSource
-from gridleaf.tariff.quality import Quarantined, inspect
+from gridleaf.tariff.quality import Quarantined, sift
 
 MEMORY = timedelta(days=14)
 """Prices kept at hand; their median is the scale by which new ones are judged."""
@@ -123,7 +123,7 @@ class PriceBook:
         now = self._clock.now()
         points = await source.fetch(market_midnight(now), max(market_midnight(now, 2), until))
         now = self._clock.now()
-        believed, refused = inspect(points, self._recent(now))
+        believed, refused = sift(points, self._recent(now))
         self._report(source, refused)
         news = [p for p in believed if self._points.get(p.start) != p]
         if news:

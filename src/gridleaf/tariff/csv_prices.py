@@ -20,7 +20,7 @@ from gridleaf.domain.prices import PricePoint
 from gridleaf.tariff import csv_layout
 from gridleaf.tariff.csv_layout import Layout, LocalTime
 from gridleaf.tariff.curve import ends_of
-from gridleaf.tariff.quality import inspect
+from gridleaf.tariff.quality import sift
 
 _MAX_BYTES = 200_000_000
 
@@ -91,7 +91,7 @@ def read_price_csv(
         raise ConfigError(f"{path}:{layout.header_row + 2}", "no row with a time and a price")
     _place(path, body, layout.zone or timezone, notes)
     points = _points(_unique(body, notes), notes)
-    believed, refused = inspect(points)
+    believed, refused = sift(points)
     for item in refused:
         notes.add("prices quarantined", f"{_iso(item.point.start)} {item.reason}")
     if not believed:

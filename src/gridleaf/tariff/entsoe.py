@@ -157,6 +157,8 @@ def _period(period: ET.Element, *, repeat: bool, kwh: float) -> Iterator[PricePo
     step = _RESOLUTION[resolution]
     start = _time(period.findtext("{*}timeInterval/{*}start"))
     end = _time(period.findtext("{*}timeInterval/{*}end"))
+    if end - start > 2 * LONGEST_REQUEST:
+        raise ValueError("a period of more than two years")
     prices: dict[int, float] = {}
     for point in period.iterfind("{*}Point"):
         try:
@@ -174,7 +176,10 @@ def _period(period: ET.Element, *, repeat: bool, kwh: float) -> Iterator[PricePo
 
 
 def _time(text: str | None) -> datetime:
-    at = datetime.fromisoformat((text or "").strip())
+    try:
+        at = datetime.fromisoformat((text or "").strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is no time") from None
     if at.tzinfo is None:
         raise ValueError("a time without an offset")
     return at.astimezone(UTC)

@@ -32,7 +32,7 @@ class Quarantined:
     reason: str
 
 
-def inspect(
+def sift(
     points: Sequence[PricePoint], recent: Sequence[float] = ()
 ) -> tuple[list[PricePoint], list[Quarantined]]:
     """Split prices into believed and quarantined.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import Mqtt
@@ -146,6 +147,28 @@ def test_with_a_password_and_never_with_it_in_the_logs(
     for text in (caplog.text, printed.out, printed.err):
         assert "tr3e-trunk" not in text
         assert "wr0ng-branch" not in text
+
+
+def test_a_topic_that_the_broker_refuses_is_named(tmp_path: Path) -> None:
+    users = 'user: "depot", password: "x", permissions: { subscribe: { deny: "site.grid" } }'
+
+    async def test() -> None:
+        with Broker(
+            tmp_path, authorization=f"authorization {{ users: [{{ {users} }}] }}"
+        ) as broker:
+            clock = FastClock()
+            async with running(
+                follow_mqtt(
+                    config(broker, username="depot", password_env="X_PASSWORD"), clock, Ear()
+                )
+            ):
+                await clock.pause()
+
+    with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
+        patch.setenv("X_PASSWORD", "x")
+        run(test())
+    lost = [entry["reason"] for entry in logs if entry["event"] == "mqtt lost"]
+    assert lost[0] == "the broker refuses the topic site/grid"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gridleaf.domain.prices import PricePoint
 from gridleaf.domain.site import Tariff
@@ -91,3 +93,28 @@ def test_points_come_in_any_order() -> None:
     points: list[PricePoint] = series("2026-01-05T12:00", [0.1, 0.2, 0.3])
     price, _ = PriceCurve.of(points[::-1]).means(utc("2026-01-05T12:00"), [1, 1, 1])
     assert price == pytest.approx([0.1, 0.2, 0.3])
+
+
+@st.composite
+def scattered(draw: st.DrawFn) -> list[PricePoint]:
+    """Prices of some quarter-hours of half a day."""
+    quarters = draw(st.sets(st.integers(0, 47)))
+    prices = draw(st.lists(st.floats(-1, 5), min_size=48, max_size=48))
+    day = series("2026-01-05T12:00", prices, minutes=15)
+    return [day[n] for n in sorted(quarters)]
+
+
+@given(scattered(), st.lists(st.integers(1, 90), min_size=1, max_size=12), st.integers(-60, 700))
+def test_every_mean_is_the_mean_of_its_minutes(
+    points: list[PricePoint], minutes: list[int], first: int
+) -> None:
+    by_minute = {p.start + timedelta(minutes=n): p.price_per_kwh for p in points for n in range(15)}
+    start = utc("2026-01-05T12:00") + timedelta(minutes=first)
+    price, known = PriceCurve.of(points).means(start, [m / 60 for m in minutes])
+    at = start
+    for step, length in enumerate(minutes):
+        told = [by_minute.get(at + timedelta(minutes=n)) for n in range(length)]
+        at += timedelta(minutes=length)
+        assert known[step] == (None not in told)
+        expected = sum(p for p in told if p is not None) / length if known[step] else 0.0
+        assert price[step] == pytest.approx(expected, abs=1e-9)

@@ -173,6 +173,14 @@ def test_hours_beside_quarter_hours_give_what_the_auction_traded() -> None:
             document(time_series("2026-01-04T23:00", "2026-01-05T00:00", {1: "n/a"})),
             "a point without",
         ),
+        (
+            document(time_series("1926-01-04T23:00", "2026-01-05T00:00", {1: 1})),
+            "more than two years",
+        ),
+        (
+            document(time_series("2026-01-04", "2026-01-05T00:00", {1: 1})),
+            "'2026-01-04Z' is no time",
+        ),
     ],
 )
 def test_what_is_no_document_of_prices_says_why(content: bytes, reason: str) -> None:
