@@ -128,7 +128,8 @@ def _roles(path: Path, names: Sequence[str], wanted: Mapping[str, str]) -> dict[
     if "date" in columns:
         take("time", _TIME)
     if "time" not in columns:
-        columns.pop("date", None) if "date" not in wanted else None
+        if "date" not in wanted:
+            columns.pop("date", None)
         take("start", _START, _LOCAL_START)
     take("end", _END)
     take("unit", _UNIT)
