@@ -10,11 +10,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import random
 import statistics
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
+
+import structlog
 
 from gridleaf.domain.clock import RealClock, stopwatch
 from gridleaf.domain.events import CapabilitiesRead, TransactionReported
@@ -76,7 +79,7 @@ async def measure(evses: int, repeat: int, seed: int) -> dict[str, Any]:
             role="station",
             clock=clock,
             new_id=lambda: str(next(ids)),
-            handlers={a: _accept for a in ("SetChargingProfile", "UpdateDynamicSchedule")},
+            handlers=dict.fromkeys(("SetChargingProfile", "UpdateDynamicSchedule"), _accept),
         )
         tasks.append(asyncio.create_task(peer.run()))
         tasks.append(asyncio.create_task(platform.gateway.serve(ours, station.id)))
@@ -139,6 +142,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     rows = [
         asyncio.run(measure(int(n), options.repeat, options.seed)) for n in options.evses.split(",")
     ]
