@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -207,12 +208,23 @@ def _kind(day: Ints) -> Ints:
 
 def _offsets(slots: Ints, zone: ZoneInfo) -> Ints:
     """UTC offset of the zone at the start of each slot [s]; any shape."""
-    hours, where = np.unique(slots * SLOT_S // 3600, return_inverse=True)
+    hours = slots * SLOT_S // 3600
+    first, last = int(hours.min()) // _BLOCK_H, int(hours.max()) // _BLOCK_H
+    table = np.concatenate([_offset_block(zone, block) for block in range(first, last + 1)])
+    return np.asarray(table[hours - first * _BLOCK_H])
+
+
+_BLOCK_H = 1024
+
+
+@lru_cache(maxsize=64)
+def _offset_block(zone: ZoneInfo, block: int) -> Ints:
+    """UTC offsets of the zone's hours in a block, counted from 1970 [s]; asking costs, so kept."""
     offsets = []
-    for hour in hours:
-        offset = datetime.fromtimestamp(int(hour) * 3600, UTC).astimezone(zone).utcoffset()
+    for hour in range(block * _BLOCK_H, (block + 1) * _BLOCK_H):
+        offset = datetime.fromtimestamp(hour * 3600, UTC).astimezone(zone).utcoffset()
         offsets.append(int(offset.total_seconds()) if offset is not None else 0)
-    return np.asarray(offsets, dtype=np.int64)[where].reshape(slots.shape)
+    return np.asarray(offsets, dtype=np.int64)
 
 
 def _by_step(values: Floats, slots: Ints, edges: Floats) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.prices import PricePoint
 from gridleaf.domain.wishes import Wish
 from gridleaf.ocpp.wire import Wire, memory_wires
+from gridleaf.replay.memory import MemoryStore
 from gridleaf.replay.metrics import MINUTE, Recording, Tape, mode_result
 from gridleaf.replay.results import ModeResult
 from gridleaf.replay.site import ReplaySite, ReplayVisit
@@ -30,9 +31,7 @@ from gridleaf.replay.window import Window
 from gridleaf.sim.station import SimStation
 from gridleaf.sim.vehicle import SimVehicle
 from gridleaf.sim.virtual import run_virtual
-from gridleaf.store import sqlite_store
-from gridleaf.tariff import PriceCurve, tariff_prices
-from gridleaf.tariff.book import MARKET_ZONE, PUBLISHED
+from gridleaf.tariff import DayAheadSource, PriceCurve, tariff_prices
 
 WARM_UP = timedelta(minutes=5)
 """Stations connect, boot and are read before the window begins."""
@@ -59,24 +58,21 @@ class Scenario:
         return buy, sell
 
 
-class PublishedPrices:
-    """A price series that tells no price before the auction would have: tomorrow's from 12:45."""
+_DAY_S = 86_400.0
+
+
+class PriceSeriesSource:
+    """A price series at hand, oldest first."""
 
     name = "replay"
 
-    def __init__(self, points: Sequence[PricePoint], clock: Clock) -> None:
+    def __init__(self, points: Sequence[PricePoint]) -> None:
         self._points = points
-        self._starts = [p.start for p in points]
-        self._clock = clock
 
     async def fetch(self, since: datetime, until: datetime) -> list[PricePoint]:
-        local = self._clock.now().astimezone(MARKET_ZONE)
-        days = 2 if local.time() >= PUBLISHED else 1
-        day = local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-        out_until = (day + timedelta(days=days)).replace(tzinfo=MARKET_ZONE)
-        first = max(bisect_left(self._starts, since) - 1, 0)
-        last = bisect_left(self._starts, min(until, out_until))
-        return [p for p in self._points[first:last] if p.end > since]
+        first = bisect_right(self._points, since, key=lambda p: p.end)
+        last = bisect_left(self._points, until, key=lambda p: p.start)
+        return list(self._points[first:last])
 
 
 def run_mode(
@@ -111,14 +107,15 @@ class _World:
             update={"control": site.control.model_copy(update={"policy": mode})}
         )
         rng = random.Random(scenario.seed)
-        self.store = sqlite_store(None)
+        self.store = MemoryStore()
         self.platform = Platform(
             self.site,
             clock=clock,
             store=self.store,
             rng=random.Random(rng.random()),
-            source=PublishedPrices(scenario.points, clock),
+            source=DayAheadSource(PriceSeriesSource(scenario.points), clock),
             timer=lambda: 0.0,
+            checkpoint_s=_DAY_S,
             keep_frames=False,
         )
         self.stations: dict[str, SimStation] = {}
