@@ -7,7 +7,7 @@ import json
 import orjson
 import pytest
 
-from gridleaf.ocpp.endpoint import Endpoint, Incoming, Refusal
+from gridleaf.ocpp.endpoint import MAX_DEPTH, Endpoint, Incoming, Refusal
 from ocpp_fakes import V16, V21, V201
 
 VERSIONS = (V16, V201, V21)
@@ -105,8 +105,19 @@ def test_fault_12_numbers_that_are_none_never_reach_arithmetic(version: str, num
 def test_fault_12_deep_nesting_is_refused() -> None:
     deep = "[" * 100_000 + "]" * 100_000
     assert error(Endpoint(V201), deep)[1] == "RpcFrameworkError"
-    wrapped = '{"a":' * 2000 + "1" + "}" * 2000
+    wrapped = '{"a":' * 500 + "1" + "}" * 500
     assert error(Endpoint(V201), f'[2,"m1","Heartbeat",{wrapped}]')[1] == "RpcFrameworkError"
+
+
+def test_fault_12_the_cap_on_nesting_is_sharp_and_a_long_flat_frame_is_not_deep() -> None:
+    def frame(depth: int) -> str:
+        inner = "[" * depth + "]" * depth
+        return f'[2,"m1","DataTransfer",{{"vendorId":"v","data":{inner}}}]'
+
+    assert isinstance(Endpoint(V201).receive(frame(MAX_DEPTH - 2), 0.0), Incoming)
+    assert isinstance(Endpoint(V201).receive(frame(MAX_DEPTH - 1), 0.0), Refusal)
+    flat = '[2,"m1","DataTransfer",{"vendorId":"v","data":[' + "[]," * 1000 + "[]]}]"
+    assert isinstance(Endpoint(V201).receive(flat, 0.0), Incoming)
 
 
 def test_fault_12_a_million_samples_do_not_fit() -> None:

@@ -20,6 +20,8 @@ from gridleaf.ocpp.csms import Payload
 CALL, RESULT, ERROR, RESULT_ERROR, SEND = 2, 3, 4, 5, 6
 
 MAX_ID_LENGTH: Final = 36
+MAX_DEPTH: Final = 32
+"""Deepest nesting of a frame; the deepest message of OCPP 2.1 has 11 levels."""
 UNREADABLE_ID: Final = "-1"
 """Message id of the answer to a frame whose own id cannot be read (OCPP 2.0.1 part 4, 4.2.3)."""
 
@@ -119,6 +121,8 @@ class Endpoint:
             message = orjson.loads(frame)
         except (orjson.JSONDecodeError, RecursionError):
             return self._malformed(UNREADABLE_ID, "RpcFrameworkError", "not JSON", now)
+        if frame.count("[") + frame.count("{") > MAX_DEPTH and _too_deep(message):
+            return self._malformed(UNREADABLE_ID, "RpcFrameworkError", "nested too deeply", now)
         if type(message) is not list or len(message) < 2:
             return self._malformed(
                 UNREADABLE_ID, "RpcFrameworkError", "not an array of type, id, ...", now
@@ -299,6 +303,20 @@ class Endpoint:
         wrong = schemas.violation(self.version, action, "request", payload)
         if wrong is not None:
             raise wrong
+
+
+def _too_deep(node: Any) -> bool:
+    level = [node] if isinstance(node, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) is dict or type(child) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _dump(message: list[Any]) -> str:

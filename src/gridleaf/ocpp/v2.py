@@ -374,14 +374,19 @@ class V2(BaseDialect):
         A station that refuses a message for one of its items is asked for each of them alone.
         """
         values: dict[str, str] = {}
-        for names in _batches(command.names or self.probed(), self._items_per_get):
+        pending = _batches(command.names or self.probed(), self._items_per_get)
+        refusal: RejectedByStation | None = None
+        while pending:
+            names = pending.pop(0)
             try:
                 values |= await self._get(names, call)
-            except RejectedByStation:
-                if len(names) == 1:
-                    raise
-                for name in names:
-                    values |= await self._get((name,), call)
+            except RejectedByStation as error:
+                refusal = error
+                if error.code in ("NotImplemented", "NotSupported"):
+                    break
+                pending[:0] = [(name,) for name in names] if len(names) > 1 else []
+        if refusal is not None and not values:
+            raise refusal
         return Answer(accepted=True, status="Accepted", values=values)
 
     async def _get(self, names: tuple[str, ...], call: Caller) -> dict[str, str]:
