@@ -32,7 +32,7 @@ from gridleaf.gateway.gateway import Gateway
 from gridleaf.ocpp.commands import AllowTransfers, RemoteStart, RemoteStop
 from gridleaf.ocpp.csms import Authorisation
 from gridleaf.plan import solve
-from gridleaf.signals import follow_modbus, follow_mqtt
+from gridleaf.signals import Join, follow_modbus, follow_mqtt
 from gridleaf.store.port import Store
 from gridleaf.tariff import DemandMeter, PriceBook, PriceSource, make_source
 from gridleaf.web.port import Notice, Savings, StationView
@@ -107,7 +107,8 @@ class Platform:
         self._site = site
         self._clock = clock
         self._store = store
-        self._book = PriceBook(source or make_source(site.tariff), store, clock)
+        source = source or make_source(site.tariff, clock=clock, timezone=site.timezone)
+        self._book = PriceBook(source, store, clock)
         self._history = SiteHistory()
         self._forecast: tuple[float, datetime, SiteForecast] | None = None
         interval = site.tariff.demand_interval_min
@@ -163,9 +164,11 @@ class Platform:
                 evse.accepted, evse.changed_at = record, record.sent_at
                 evse.rung = record.rung
         now = self._clock.now()
+        await self._restore_sums()
         for measurement in await store.measurements(now - _HISTORY, now, limit=1_000_000):
             self._history.add(measurement)
-        await self._restore_sums()
+            if measurement.grid_kw is not None:
+                self.demand.add(measurement.measured_at, measurement.grid_kw)
 
     async def _restore_sums(self) -> None:
         text = await self._store.value("checkpoint")
@@ -213,10 +216,12 @@ class Platform:
             group.create_task(self._housekeeping())
             if self._site.tariff.source != "none":
                 group.create_task(self._refresh_prices())
+            hold = timedelta(seconds=self._site.control.meter_max_age_s)
+            joined = Join(self.measured, hold=hold)
             if signals.mqtt is not None:
-                group.create_task(follow_mqtt(signals.mqtt, self._clock, self.measured))
+                group.create_task(follow_mqtt(signals.mqtt, self._clock, joined))
             for meter in signals.modbus:
-                group.create_task(follow_modbus(meter, self._clock, self.measured))
+                group.create_task(follow_modbus(meter, self._clock, joined))
 
     async def _refresh_prices(self) -> None:
         horizon = timedelta(hours=self._site.control.horizon_h)
