@@ -53,8 +53,6 @@ MEASURANDS = (
     ("Voltage", "V", "230.4"),
     ("SoC", "Percent", "61"),
 )
-START_METHOD = "spawn"
-"""Nothing is inherited: each server begins as a fresh interpreter."""
 
 
 # -- the servers, each in a process of its own --
@@ -284,7 +282,7 @@ def measure(
     server: str, version: Version, kind: Kind, *, stations: int, seconds: float, folder: Path
 ) -> Rate:
     """Start a server and a load, warm up, and count round trips against the server's CPU time."""
-    context = multiprocessing.get_context(START_METHOD)
+    context = multiprocessing.get_context("spawn")  # each begins as a fresh interpreter
     password = secrets.token_urlsafe(16)
     target = serve_package if server == "ocpp package" else serve_gridleaf
     database = str(folder / f"{secrets.token_hex(8)}.db") if server == "sqlite" else None
