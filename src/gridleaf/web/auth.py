@@ -35,6 +35,12 @@ SESSION_LIFE = timedelta(hours=12)
 FREE_ATTEMPTS = 5
 LONGEST_WAIT_S = 900.0
 MOST_PEERS = 10_000
+_HASHER = PasswordHasher(time_cost=3, memory_cost=65536, parallelism=4)
+_DECOY = (
+    "$argon2id$v=19$m=65536,t=3,p=4$FM4upSqSLc13BCwM7eTcDw$9LzWvS"
+    "c9VAYGMPvSVNKB1lz+NfqVnqrH3fybdL2dUbM"
+)
+"""What an unknown name is checked against, so that it takes as long as a wrong password."""
 
 log = structlog.get_logger()
 
@@ -90,8 +96,6 @@ class Accounts:
         self._store = store
         self._clock = clock
         self._random = random_token
-        self._hasher = PasswordHasher()
-        self._decoy = self._hasher.hash("nobody has this password")
         self._one_at_a_time = asyncio.Semaphore(1)
         self._keys: dict[str, bytes] = {}
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -100,7 +104,7 @@ class Accounts:
 
     async def add_person(self, name: str, role: Role, password: str) -> None:
         """Add a person, or give an existing one a new password and role."""
-        await self._save(name, "person", role, self._hasher.hash(password))
+        await self._save(name, "person", role, _HASHER.hash(password))
 
     async def add_token(self, name: str, role: Role) -> str:
         """Add a program (or renew its token); the token is returned once and kept only as a hash."""
@@ -134,11 +138,11 @@ class Accounts:
         """
         account = await self._store.account(name) if plain_name(name) else None
         known = account is not None and account.kind == "person"
-        expected = account.secret_hash if account is not None and known else self._decoy
+        expected = account.secret_hash if account is not None and known else _DECOY
         async with self._one_at_a_time:  # a hash takes 64 MiB; a crowd must not take them all
             self._may_try(peer)
             fits = await asyncio.get_running_loop().run_in_executor(
-                None, self._verify, expected, password
+                None, _verify, expected, password
             )
             if not fits or not known:
                 self._failed(peer)
@@ -194,12 +198,6 @@ class Accounts:
 
     # -- inside --
 
-    def _verify(self, expected: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(expected, password)
-        except (VerificationError, InvalidHashError):
-            return False
-
     async def _mac(self, use: str, data: bytes) -> str:
         key = self._keys.get(use)
         if key is None:
@@ -224,6 +222,13 @@ class Accounts:
         self._failures[network] = (failures + 1, self._clock.monotonic())
         while len(self._failures) > MOST_PEERS:
             self._failures.popitem(last=False)
+
+
+def _verify(expected: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(expected, password)
+    except (VerificationError, InvalidHashError):
+        return False
 
 
 def _network(peer: str) -> str:

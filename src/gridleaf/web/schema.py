@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -224,11 +225,17 @@ class NewWish(_Body):
     v2g: bool | None = None
 
 
+def _sendable(payload: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """JSON that can be sent as it is: no NaN, no infinity, no lone surrogate."""
+    json.dumps(payload, allow_nan=False, ensure_ascii=False).encode()
+    return payload
+
+
 class StationRequest(_Body):
     """Any OCPP request of the negotiated version, as raw camelCase."""
 
     action: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,50}$")]
-    payload: dict[str, JsonValue] = {}
+    payload: Annotated[dict[str, JsonValue], AfterValidator(_sendable)] = {}
 
 
 class StationAnswer(BaseModel):
