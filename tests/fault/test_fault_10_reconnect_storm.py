@@ -35,7 +35,7 @@ def test_fault_10_a_reconnect_storm_gets_everybody_back_in_and_out_of_step() -> 
             assert len(port.intake.of(Booted)) == STATIONS
             assert max(intervals) - min(intervals) > 50
             assert len(set(intervals)) > 30
-            assert port.server._pending.total() == 0
+            assert len(port.server._waiting) == 0
             for station in stations:
                 await station.wire.close()
 
@@ -52,15 +52,15 @@ def test_fault_10_what_waits_for_its_handshake_is_bounded(monkeypatch: pytest.Mo
     async def main() -> None:
         async with listening(station_site()) as port:
             silent = [await idle(port, "127.0.0.2") for _ in range(30)]
-            await port.until(lambda: port.server._pending == {"127.0.0.2": 10})
+            await port.until(lambda: port.server._waiting.per_ip == {"127.0.0.2": 10})
             station = await port.dial()
             silent += [await idle(port, "127.0.0.3") for _ in range(30)]
-            await port.until(lambda: port.server._pending.total() == 20)
+            await port.until(lambda: len(port.server._waiting) == 20)
             with pytest.raises((InvalidHandshake, OSError, EOFError)):
                 await port.dial()
             for _, writer in silent:
                 writer.close()
-            await port.until(lambda: port.server._pending.total() == 0)
+            await port.until(lambda: len(port.server._waiting) == 0)
             assert (await come_back(port, "CP1")).wire.subprotocol == "ocpp2.0.1"
             await station.close()
 

@@ -167,8 +167,7 @@ class Gateway:
         """End every connection and write what is waiting; no connection is served afterwards."""
         self._closed = True
         ending = list(self._serving.items())
-        for connection, _ in ending:
-            await connection.wire.close(1001, "going away")
+        await asyncio.gather(*(c.wire.close(1001, "going away") for c, _ in ending))
         if ending:
             await asyncio.wait([ended for _, ended in ending])
         tasks = list(self._tasks)
@@ -260,7 +259,8 @@ class Gateway:
             await self._intake.accept(event)
         except StoreUnavailable:
             _log.warning("event_waits_for_store", station=event.station_id, kind=event.kind)
-            self._spawn(self._deliver_later(event))
+            if not self._closed:
+                self._spawn(self._deliver_later(event))
 
     async def _deliver_later(self, event: StationEvent) -> None:
         pause_s = DELIVERY_PAUSE_S

@@ -79,7 +79,7 @@ class OcppServer:
             if site.server.tls_certificate is not None or site.server.tls_key is not None
             else None
         )
-        self._pending: Counter[str] = Counter()
+        self._waiting = _Waiting()
         self._server: Server | None = None
         self._renewal: asyncio.Task[None] | None = None
 
@@ -122,6 +122,7 @@ class OcppServer:
             await asyncio.wait([self._renewal])
         if self._server is not None:
             self._server.close()
+            self._waiting.turn_out()
             await self._server.wait_closed()
 
     async def _handle(self, connection: ServerConnection) -> None:
@@ -129,12 +130,12 @@ class OcppServer:
         await self._gateway.serve(SocketWire(admitted), admitted.station.id, admitted.ip)
 
     def _connection(self, *args: Any, **options: Any) -> ServerConnection:
-        return _StationConnection(self._pending, *args, **options)
+        return _StationConnection(self._waiting, *args, **options)
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Decide on a request before any upgrade."""
         arrived = cast(_StationConnection, connection)
-        arrived.handshake_is_over()
+        self._waiting.leave(arrived)
         tls = arrived.transport.get_extra_info("ssl_object")
         verdict = self._admission.check(
             Attempt(
@@ -185,38 +186,58 @@ class OcppServer:
                 )
 
 
+class _Waiting:
+    """Connections between TCP and upgrade: bounded in all, and for each address."""
+
+    def __init__(self) -> None:
+        self.per_ip: Counter[str] = Counter()
+        self._connections: dict[ServerConnection, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def enter(self, connection: ServerConnection, ip: str) -> bool:
+        """Take a place; False when there is none."""
+        if len(self._connections) >= PENDING or self.per_ip[ip] >= PENDING_PER_IP:
+            return False
+        self._connections[connection] = ip
+        self.per_ip[ip] += 1
+        return True
+
+    def leave(self, connection: ServerConnection) -> None:
+        """Give the place to the next; idempotent."""
+        ip = self._connections.pop(connection, None)
+        if ip is not None:
+            self.per_ip[ip] -= 1
+            if not self.per_ip[ip]:
+                del self.per_ip[ip]
+
+    def turn_out(self) -> None:
+        """Drop whoever is still waiting."""
+        for connection in list(self._connections):
+            connection.transport.abort()
+
+
 class _StationConnection(ServerConnection):
     """A connection that knows its address and, once admitted, its station."""
 
     station: Station
 
-    def __init__(self, pending: Counter[str], *args: Any, **options: Any) -> None:
+    def __init__(self, waiting: _Waiting, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.ip = ""
-        self._pending = pending
-        self._is_pending = False
+        self._waiting = waiting
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self.ip = peer[0] if peer else ""
-        if self._pending.total() >= PENDING or self._pending[self.ip] >= PENDING_PER_IP:
+        if not self._waiting.enter(self, self.ip):
             self.transport.abort()
-            return
-        self._pending[self.ip] += 1
-        self._is_pending = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.handshake_is_over()
+        self._waiting.leave(self)
         super().connection_lost(exc)
-
-    def handshake_is_over(self) -> None:
-        """Give the place among the pending ones to the next."""
-        if self._is_pending:
-            self._is_pending = False
-            self._pending[self.ip] -= 1
-            if not self._pending[self.ip]:
-                del self._pending[self.ip]
 
 
 def _negotiate(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol:

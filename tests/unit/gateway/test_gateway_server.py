@@ -14,6 +14,7 @@ from gridleaf.domain.clock import Clock, RealClock
 from gridleaf.domain.errors import ConfigError, ConnectionLost
 from gridleaf.domain.events import Booted, Disconnected
 from gridleaf.gateway import OcppServer
+from gridleaf.gateway.server import HANDSHAKE_TIMEOUT_S
 from gridleaf.gateway.socketwire import MAX_FRAME, WRITE_CAP
 from gridleaf.ocpp.csms import Payload
 from gridleaf.sim.virtual import run_virtual
@@ -109,6 +110,19 @@ def test_stopping_tells_the_stations_that_we_are_going_away() -> None:
             with pytest.raises(ConnectionRefusedError):
                 await port.dial()
             assert len(port.intake.of(Disconnected)) == 1
+
+    asyncio.run(main())
+
+
+def test_stopping_does_not_wait_for_a_handshake_that_never_comes() -> None:
+    async def main() -> None:
+        async with listening(station_site()) as port:
+            _, writer = await asyncio.open_connection("127.0.0.1", port.number)
+            await port.until(lambda: len(port.server._waiting) == 1)
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S / 2):
+                await port.server.stop()
+            assert len(port.server._waiting) == 0
+            writer.close()
 
     asyncio.run(main())
 
