@@ -14,7 +14,7 @@ from gridleaf.domain.errors import (
     RejectedByStation,
     StoreUnavailable,
 )
-from gridleaf.domain.events import CapabilitiesRead, Noted, SecurityReported
+from gridleaf.domain.events import Booted, CapabilitiesRead, Noted, SecurityReported
 from gridleaf.ocpp.commands import (
     Answer,
     Command,
@@ -24,7 +24,7 @@ from gridleaf.ocpp.commands import (
     SetValues,
 )
 from gridleaf.ocpp.csms import Caller, Handler, Host, Payload
-from gridleaf.ocpp.semantics import HARD, Registers, meter_time, read_time
+from gridleaf.ocpp.semantics import HARD, Registers, meter_time, read_time, wire_time
 from gridleaf.ocpp.units import Readings, read_meter_values
 
 E = TypeVar("E")
@@ -96,7 +96,20 @@ class BaseDialect:
         except StoreUnavailable as error:
             _log.warning("ocpp_probe_lost", station=self.host.station_id, error=str(error))
 
-    # -- for the handlers --
+    # -- handlers and what they are made of --
+
+    async def heartbeat(self, payload: Payload) -> Payload:
+        """Heartbeat is the same message in every version."""
+        return {"currentTime": wire_time(self.host.now())}
+
+    async def booted(self, **station: str) -> Payload:
+        """Report a boot and accept it; ``station`` are the fields of a ``Booted``."""
+        await self.host.accept(self.event(Booted, **station))
+        return {
+            "status": "Accepted",
+            "currentTime": wire_time(self.host.now()),
+            "interval": self.host.heartbeat_interval_s,
+        }
 
     async def security_event(self, payload: Payload) -> Payload:
         """SecurityEventNotification is the same message in every version."""

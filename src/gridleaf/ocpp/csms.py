@@ -88,7 +88,10 @@ class Host(Protocol):
 
 
 class Dialect(Protocol):
-    """One OCPP version as spoken by the central system. Stateless but for its host."""
+    """One OCPP version as spoken by the central system, for one connection of a station.
+
+    What it remembers need not outlive the connection.
+    """
 
     @property
     def version(self) -> str: ...

@@ -21,9 +21,9 @@ CALL, RESULT, ERROR, RESULT_ERROR, SEND = 2, 3, 4, 5, 6
 
 MAX_ID_LENGTH: Final = 36
 MAX_DEPTH: Final = 32
-"""Deepest nesting of a frame; the deepest message of OCPP 2.1 has 11 levels."""
+"""Deepest nesting of a frame; the deepest message of OCPP 2.1 (ReportChargingProfiles) has 14."""
 UNREADABLE_ID: Final = "-1"
-"""Message id of the answer to a frame whose own id cannot be read (OCPP 2.0.1 part 4, 4.2.3)."""
+"""Message id of the answer to a frame whose own id cannot be read (OCPP 2.0.1, part 4)."""
 
 _CODES_16: Final = {
     "FormatViolation": "FormationViolation",

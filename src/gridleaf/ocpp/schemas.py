@@ -33,7 +33,7 @@ _CODES: Final = {
     "type": "TypeConstraintViolation",
     "additionalProperties": "FormatViolation",
 }
-"""Schema keyword to CALLERROR code (OCPP 2.0.1 part 4, table 8); the rest is a property's value."""
+"""Schema keyword to CALLERROR code (OCPP 2.0.1, part 4); the rest is a property's value."""
 
 
 def _folder(version: str) -> Traversable:

@@ -19,9 +19,11 @@ from gridleaf.domain.meter import MeterSample
 TOLERANCE: Final = timedelta(minutes=5)
 """A station's clock may be this far ahead before it is doubted."""
 CLOCK_SET_AFTER: Final = datetime(2010, 1, 1, tzinfo=UTC)
-"""Older than OCPP 1.5: the station's clock was never set (1970 after a power cut, mostly)."""
+"""Before any OCPP 1.6: the station's clock was never set (1970 after a power cut, mostly)."""
 MAX_POWER_KW: Final = 4000.0
 """No charger delivers more (MCS: 3.75 MW); a register that ran faster has another unit."""
+
+_SECOND: Final = timedelta(seconds=1)
 
 HARD: Final = frozenset(
     {
@@ -119,6 +121,19 @@ def stop_flags(start: Start | None, at: datetime, id_token: str | None) -> tuple
     early = ("stop_before_start",) if at < start.at else ()
     other = ("other_token",) if id_token is not None and id_token != start.id_token else ()
     return early + other
+
+
+def sample_flags(
+    samples: Iterable[MeterSample], start: Start | None, stop_at: datetime | None = None
+) -> tuple[str, ...]:
+    """Samples outside their 1.6 transaction, a second being granted.
+
+    ``sample_before_start`` and ``sample_after_stop``; both soft.
+    """
+    times = [sample.measured_at for sample in samples]
+    early = start is not None and any(at < start.at - _SECOND for at in times)
+    late = stop_at is not None and any(at > stop_at + _SECOND for at in times)
+    return ("sample_before_start",) * early + ("sample_after_stop",) * late
 
 
 def register_flags(

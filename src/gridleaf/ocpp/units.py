@@ -192,7 +192,7 @@ def power_kw(samples: Iterable[MeterSample], voltage_v: float = 230.0) -> float 
 
     The newest samples count, those at the outlet before others. Import minus export; the sum of
     the phases where only phases are given; current times voltage where only amperes are given, a
-    current without a phase being the sum of all phases (OCPP 1.6, 7.43).
+    current without a phase being the sum of all phases (OCPP 1.6, SampledValue).
 
     Parameters
     ----------

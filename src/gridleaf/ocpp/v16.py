@@ -13,7 +13,6 @@ from typing import ClassVar, Final, Literal
 
 from gridleaf.domain.errors import ProtocolError
 from gridleaf.domain.events import (
-    Booted,
     ConnectorStatus,
     MeterReported,
     StatusReported,
@@ -33,7 +32,15 @@ from gridleaf.ocpp.base import (
 )
 from gridleaf.ocpp.commands import Answer, Command
 from gridleaf.ocpp.csms import Authorisation, Caller, Handler, Host, Payload
-from gridleaf.ocpp.semantics import Start, connector, stop_flags, unique, whole, wire_time
+from gridleaf.ocpp.semantics import (
+    Start,
+    connector,
+    sample_flags,
+    stop_flags,
+    unique,
+    whole,
+    wire_time,
+)
 from gridleaf.ocpp.units import DEFAULT_MEASURAND
 
 _STATUS: Final[dict[str, ConnectorStatus]] = {
@@ -52,6 +59,11 @@ _TRIGGERS: Final = {
     "TransactionEvent": "MeterValues",
 }
 """2.x words for what 1.6 calls otherwise; the rest is spelt the same."""
+_ACTIONS: Final = {
+    "started": "StartTransaction",
+    "updated": "MeterValues",
+    "ended": "StopTransaction",
+}
 _KEYS: Final = (
     "ChargeProfileMaxStackLevel",
     "ChargingScheduleAllowedChargingRateUnit",
@@ -79,7 +91,7 @@ class V16(BaseDialect):
     def handlers(self) -> Mapping[str, Handler]:
         return {
             "BootNotification": self._boot,
-            "Heartbeat": self._heartbeat,
+            "Heartbeat": self.heartbeat,
             "StatusNotification": self._status,
             "Authorize": self._authorize,
             "StartTransaction": self._start,
@@ -94,24 +106,13 @@ class V16(BaseDialect):
         }
 
     async def _boot(self, payload: Payload) -> Payload:
-        await self.host.accept(
-            self.event(
-                Booted,
-                vendor=payload["chargePointVendor"],
-                model=payload["chargePointModel"],
-                serial_number=payload.get("chargePointSerialNumber")
-                or payload.get("chargeBoxSerialNumber", ""),
-                firmware_version=payload.get("firmwareVersion", ""),
-            )
+        return await self.booted(
+            vendor=payload["chargePointVendor"],
+            model=payload["chargePointModel"],
+            serial_number=payload.get("chargePointSerialNumber")
+            or payload.get("chargeBoxSerialNumber", ""),
+            firmware_version=payload.get("firmwareVersion", ""),
         )
-        return {
-            "status": "Accepted",
-            "currentTime": wire_time(self.host.now()),
-            "interval": self.host.heartbeat_interval_s,
-        }
-
-    async def _heartbeat(self, payload: Payload) -> Payload:
-        return {"currentTime": wire_time(self.host.now())}
 
     async def _status(self, payload: Payload) -> Payload:
         evse_id, flags = connector(payload["connectorId"], "connectorId", station=True)
@@ -147,7 +148,6 @@ class V16(BaseDialect):
         )
         self._remember(transaction_id, Start(started_at, payload["idTag"]))
         await self._report(
-            "StartTransaction",
             "started",
             transaction_id,
             evse_id,
@@ -183,13 +183,17 @@ class V16(BaseDialect):
         end = _register(payload["meterStop"], stopped_at, "Transaction.End")
         start = self._starts.get(transaction_id)
         await self._report(
-            "StopTransaction",
             "ended",
             transaction_id,
             evse_id,
             stopped_at,
             (*contained.samples, end),
-            (clock, contained.flags, stop_flags(start, stopped_at, payload.get("idTag"))),
+            (
+                clock,
+                contained.flags,
+                stop_flags(start, stopped_at, payload.get("idTag")),
+                sample_flags(contained.samples, start, stopped_at),
+            ),
             stopped_reason=payload.get("reason", "Local"),
         )
 
@@ -208,19 +212,21 @@ class V16(BaseDialect):
             return {}
         measured_at = max((s.measured_at for s in readings.samples), default=self.host.now())
         await self._report(
-            "MeterValues",
             "updated",
             transaction_id,
             evse_id or known or None,
             measured_at,
             readings.samples,
-            (doubts, readings.flags),
+            (
+                doubts,
+                readings.flags,
+                sample_flags(readings.samples, self._starts.get(transaction_id)),
+            ),
         )
         return {}
 
     async def _report(
         self,
-        action: str,
         phase: Literal["started", "updated", "ended"],
         transaction_id: str,
         evse_id: int | None,
@@ -233,7 +239,7 @@ class V16(BaseDialect):
     ) -> None:
         """One event of a transaction. Its start is event 0, so that a repeated start is one row."""
         flags = unique(*doubts, self.registers.check(transaction_id, samples))
-        self.doubt(action, flags)
+        self.doubt(_ACTIONS[phase], flags)
         started = phase == "started"
         await self.host.accept(
             self.event(
@@ -245,7 +251,7 @@ class V16(BaseDialect):
                 evse_id=evse_id,
                 connector_id=None if evse_id is None else 1,
                 id_token=id_token,
-                trigger=action,
+                trigger=_ACTIONS[phase],
                 stopped_reason=stopped_reason,
                 samples=samples,
                 flags=flags,
@@ -280,7 +286,7 @@ class V16(BaseDialect):
             case commands.Trigger():
                 return "TriggerMessage", present(
                     requestedMessage=_TRIGGERS.get(command.message, command.message),
-                    connectorId=command.evse_id,
+                    connectorId=command.evse_id or None,
                 )
             case commands.ChangeAvailability():
                 kind = "Operative" if command.operative else "Inoperative"
@@ -297,7 +303,7 @@ class V16(BaseDialect):
                 raise unsupported(command, self.version)
 
     def _profile(self, command: commands.SetProfile) -> Payload:
-        """Bounded by ``duration`` alone: 1.6 before errata 3.65 forbids validTo on a TxProfile."""
+        """Bounded by ``duration`` alone: 1.6 before its errata forbids validTo on a TxProfile."""
         of_transaction = command.purpose == "tx"
         periods = [
             present(

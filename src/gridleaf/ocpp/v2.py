@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from gridleaf.domain.errors import RejectedByStation
 from gridleaf.domain.events import (
-    Booted,
     ChargingState,
     ConnectorStatus,
     ExternalLimitReported,
@@ -83,7 +82,7 @@ class V2(BaseDialect):
     def handlers(self) -> Mapping[str, Handler]:
         return {
             "BootNotification": self._boot,
-            "Heartbeat": self._heartbeat,
+            "Heartbeat": self.heartbeat,
             "StatusNotification": self._status,
             "Authorize": self._authorize,
             "TransactionEvent": self._transaction,
@@ -101,24 +100,13 @@ class V2(BaseDialect):
 
     async def _boot(self, payload: Payload) -> Payload:
         station = payload["chargingStation"]
-        await self.host.accept(
-            self.event(
-                Booted,
-                vendor=station["vendorName"],
-                model=station["model"],
-                serial_number=station.get("serialNumber", ""),
-                firmware_version=station.get("firmwareVersion", ""),
-                reason=payload["reason"],
-            )
+        return await self.booted(
+            vendor=station["vendorName"],
+            model=station["model"],
+            serial_number=station.get("serialNumber", ""),
+            firmware_version=station.get("firmwareVersion", ""),
+            reason=payload["reason"],
         )
-        return {
-            "status": "Accepted",
-            "currentTime": wire_time(self.host.now()),
-            "interval": self.host.heartbeat_interval_s,
-        }
-
-    async def _heartbeat(self, payload: Payload) -> Payload:
-        return {"currentTime": wire_time(self.host.now())}
 
     async def _status(self, payload: Payload) -> Payload:
         evse_id, doubts = connector(payload["evseId"], "evseId", station=True)
@@ -203,7 +191,7 @@ class V2(BaseDialect):
         return {}
 
     async def _needs(self, payload: Payload) -> Payload:
-        """Answered at once; the plan comes as a profile when it is ready (K15.FR.03)."""
+        """Answered at once; the plan comes as a profile when it is ready."""
         needs = read_needs(payload, self.host.now(), self.host.voltage_v)
         await self.host.accept(self.event(NeedsReported, **needs))
         return {"status": "Processing"}
@@ -447,7 +435,7 @@ def _items(value: str | None) -> int:
 
 
 def _trigger_evse(command: commands.Trigger) -> Payload | None:
-    """StatusNotification is asked of a connector, everything else of an EVSE (F06.FR.12)."""
+    """StatusNotification is asked of a connector, everything else of an EVSE."""
     if not command.evse_id:
         return None
     if command.message == "StatusNotification":

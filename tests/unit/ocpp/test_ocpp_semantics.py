@@ -17,6 +17,7 @@ from gridleaf.ocpp.semantics import (
     meter_time,
     read_time,
     register_flags,
+    sample_flags,
     stop_flags,
     unique,
     whole,
@@ -123,6 +124,19 @@ def test_a_stop_by_another_token_is_soft() -> None:
 
 def test_a_start_that_is_not_remembered_contradicts_nothing() -> None:
     assert stop_flags(None, NOW, "B") == ()
+
+
+def test_samples_a_second_outside_their_transaction_are_granted_and_no_more() -> None:
+    second, tick = timedelta(seconds=1), timedelta(microseconds=1)
+    stop = NOW + timedelta(hours=1)
+
+    def flags(at: datetime) -> tuple[str, ...]:
+        return sample_flags([register(1.0, measured_at=at)], START, stop)
+
+    assert flags(NOW - second) == flags(stop + second) == ()
+    assert flags(NOW - second - tick) == ("sample_before_start",)
+    assert flags(stop + second + tick) == ("sample_after_stop",)
+    assert sample_flags([register(1.0, 600)], None) == ()
 
 
 def test_a_register_that_runs_backwards_is_reset() -> None:

@@ -249,6 +249,24 @@ def test_a_stop_ends_the_transaction_with_its_data_and_its_register(desk: Desk) 
     assert event.flags == ()
 
 
+def test_data_outside_its_transaction_is_flagged_and_kept(desk: Desk) -> None:
+    transaction_id = start(desk)
+    value = [{"value": "1500"}]
+    early, late = stamp(NOW - timedelta(minutes=1)), stamp(NOW + timedelta(hours=2, minutes=1))
+    desk.ask(
+        "MeterValues",
+        {
+            "connectorId": 2,
+            "transactionId": int(transaction_id),
+            "meterValue": [{"timestamp": early, "sampledValue": value}],
+        },
+    )
+    assert desk.last().flags == ("sample_before_start",)
+    stop(desk, transaction_id, transactionData=[{"timestamp": late, "sampledValue": value}])
+    assert "sample_after_stop" in desk.last().flags
+    assert len(desk.last().samples) == 2
+
+
 def test_a_stop_without_a_token_or_reason_is_local(desk: Desk) -> None:
     assert stop(desk, start(desk)) == {}
     assert desk.last().stopped_reason == "Local"
