@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -29,6 +29,7 @@ from gridleaf.sim.dialect21 import Dialect21
 from gridleaf.sim.dialect201 import Dialect201
 from gridleaf.sim.evse import Cause, Pending, SimEvse, Transaction
 from gridleaf.sim.link import Link
+from gridleaf.sim.memory import recall, remember
 from gridleaf.sim.profiles import Allowance, Profile, ProfileStore, Situation, allowance
 from gridleaf.sim.vehicle import SimVehicle
 
@@ -187,6 +188,26 @@ class SimStation:
         evse = self.evses[evse_id]
         return evse.import_kwh, evse.export_kwh
 
+    def state(self) -> dict[str, Any]:
+        """What the station keeps over a power cut, as JSON-ready values: for :meth:`restore`."""
+        self._settle()
+        return remember(self)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from an earlier :meth:`state`, before :meth:`run`; transactions are resumed.
+
+        Raises
+        ------
+        ValueError
+            The state is not one of this station.
+        """
+        self._settle()
+        recall(self, state)
+        with self.changing():
+            running = any(evse.transaction is not None for evse in self.evses.values())
+        if running:
+            self._meter_due = self._next_meter_tick()
+
     # -- faults --
 
     @property
@@ -268,7 +289,7 @@ class SimStation:
         """Start a transaction on an EVSE with a vehicle, perhaps with a profile of its own."""
         with self.changing():
             evse.transaction = Transaction(
-                id=f"{self.rng.getrandbits(128):032x}",
+                id=f"{int(self.epoch() * 1000):012x}-{self.rng.getrandbits(64):016x}",
                 id_token=id_token,
                 began=self.epoch(),
                 remote_start_id=remote_start_id,
