@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.routing import compile_path
 
 from gridleaf.domain.errors import (
     CallTimeout,
@@ -112,9 +113,19 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
             name=getattr(request.state, "name", None),
             peer=request.client.host if request.client else None,
         )
-    return problem(
-        error.status_code, error.detail, headers=dict(error.headers) if error.headers else None
-    )
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = _allowed(request)
+    return problem(error.status_code, error.detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of a resource; the router knows only those of the first route that fits."""
+    app: FastAPI = request.app
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    described = app.openapi()["paths"]
+    fitting = (ops for template, ops in described.items() if compile_path(template)[0].match(path))
+    return ", ".join(sorted({method.upper() for operations in fitting for method in operations}))
 
 
 async def _mapped(request: Request, error: Exception) -> JSONResponse:

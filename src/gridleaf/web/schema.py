@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+)
 
 from gridleaf.control.types import Alert, Decision, SessionPlan, SessionState, SiteState
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.wishes import Wish
 from gridleaf.store.port import FrameRecord, SeriesPoint, SessionRecord
 from gridleaf.web.port import Savings, StationView
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
 def _utc(at: datetime) -> datetime:
@@ -23,7 +34,14 @@ def _utc(at: datetime) -> datetime:
         return at.replace(tzinfo=UTC)
 
 
-UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
+def _written_out(value: object) -> object:
+    """Only a time written out; a number would be taken for seconds since 1970."""
+    if not isinstance(value, str) or not _TIME.match(value):
+        raise ValueError("must be a time such as 2026-05-13T17:40:00+02:00")
+    return value
+
+
+UtcTime = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_utc)]
 """RFC 3339 with an offset; at the edge of the calendar the offset is dropped."""
 
 StationId = Annotated[str, Path(pattern=r"^[A-Za-z0-9*\-_=:+|@.]{1,48}$")]
@@ -34,10 +52,10 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 Since = Annotated[UtcTime | None, Query(description="Not before this time.")]
 Until = Annotated[UtcTime | None, Query(description="Before this time.")]
 Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Kw = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-LimitKw = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-Kwh = Annotated[float, Field(ge=0, le=1e4, allow_inf_nan=False)]
-Soc = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Kw = Annotated[float, Field(strict=True, ge=-1e6, le=1e6, allow_inf_nan=False)]
+LimitKw = Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
+Kwh = Annotated[float, Field(strict=True, ge=0, le=1e4, allow_inf_nan=False)]
+Soc = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 
 
 class _Body(BaseModel):
@@ -222,7 +240,7 @@ class NewWish(_Body):
     energy_kwh: Kwh | None = None
     target_soc: Soc | None = None
     reserve_soc: Soc | None = None
-    v2g: bool | None = None
+    v2g: Annotated[bool, Field(strict=True)] | None = None
 
 
 def _sendable(payload: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import httpx
-from fake_platform import FakePlatform, SteppedClock
 from fastapi import FastAPI
 
+from fake_platform import FakePlatform, SteppedClock
 from gridleaf.store import sqlite_store
 from gridleaf.web.app import create_app
 from gridleaf.web.auth import Accounts, Role
