@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
@@ -133,6 +134,12 @@ class Link:
         idle = self._drainer is None or self._drainer.done()
         if self.online and idle and self._peer is not None and self._group is not None:
             self._drainer = self._group.create_task(self._drain(self._peer))
+
+    async def delivered(self, patience_s: float) -> None:
+        """Wait until what waits now was delivered, the connection is lost, or patience ends [s]."""
+        if self._drainer is not None and not self._drainer.done():
+            with suppress(TimeoutError):
+                await self._clock.wait_for(asyncio.wait({self._drainer}), patience_s)
 
     def break_off(self, seconds: float) -> None:
         """Hang up and stay away for so long [s]."""

@@ -48,6 +48,7 @@ _memory: TypeAdapter[StationMemory] = TypeAdapter(StationMemory)
 
 def remember(station: SimStation) -> dict[str, Any]:
     """What the station must not forget, as JSON-ready values."""
+    station.settle()
     memory = StationMemory(
         evses={evse.id: _of(evse) for evse in station.evses.values()},
         profiles=list(station.profiles),
@@ -68,6 +69,7 @@ def recall(station: SimStation, state: dict[str, Any]) -> None:
     memory = _memory.validate_json(json.dumps(state))
     if set(memory.evses) != set(station.evses):
         raise ValueError(f"{station.config.id}: the memory is of a station with other EVSEs")
+    station.settle()
     for evse_id, saved in memory.evses.items():
         evse = station.evses[evse_id]
         evse.import_kwh, evse.export_kwh = saved.import_kwh, saved.export_kwh

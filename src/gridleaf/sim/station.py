@@ -42,6 +42,7 @@ _DIALECTS: dict[str, Callable[[SimStation], StationDialect]] = {
 }
 _DAY_S = 86_400.0
 _REBOOT_S = 10.0
+_PATIENCE_S = 30.0
 
 
 class SimStation:
@@ -115,6 +116,8 @@ class SimStation:
         """Connect, boot, report; reconnect with back-off; until cancelled."""
         try:
             async with asyncio.TaskGroup() as self._group:
+                with self.changing():
+                    self._arm_meter()
                 self.rearm()
                 await self.link.run(self._group)
         finally:
@@ -124,6 +127,8 @@ class SimStation:
         self, evse_id: int, vehicle: SimVehicle, *, departure_at: datetime | None = None
     ) -> None:
         """Plug a vehicle in, authorise it and start its transaction.
+
+        Returns when the central system was told, or could not be for now.
 
         Parameters
         ----------
@@ -152,6 +157,7 @@ class SimStation:
             await self._begin(evse, pending.id_token, pending.remote_start_id, pending.profile)
         else:
             await self._begin(evse, vehicle.id_token)
+        await self.link.delivered(_PATIENCE_S)
 
     async def unplug(self, evse_id: int) -> SimVehicle:
         """End the transaction and return the vehicle as it is now.
@@ -179,18 +185,17 @@ class SimStation:
 
     def vehicle(self, evse_id: int) -> SimVehicle | None:
         """The vehicle plugged in, as it is now."""
-        self._settle()
+        self.settle()
         return self.evses[evse_id].vehicle
 
     def energy(self, evse_id: int) -> tuple[float, float]:
         """True import and export registers now [kWh]."""
-        self._settle()
+        self.settle()
         evse = self.evses[evse_id]
         return evse.import_kwh, evse.export_kwh
 
     def state(self) -> dict[str, Any]:
         """What the station keeps over a power cut, as JSON-ready values: for :meth:`restore`."""
-        self._settle()
         return remember(self)
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -201,12 +206,9 @@ class SimStation:
         ValueError
             The state is not one of this station.
         """
-        self._settle()
         recall(self, state)
         with self.changing():
-            running = any(evse.transaction is not None for evse in self.evses.values())
-        if running:
-            self._meter_due = self._next_meter_tick()
+            self._arm_meter()
 
     # -- faults --
 
@@ -229,7 +231,7 @@ class SimStation:
 
     @freeze_meter.setter
     def freeze_meter(self, on: bool) -> None:
-        self._settle()
+        self.settle()
         for evse in self.evses.values():
             evse.frozen = evse.reading() if on else None
 
@@ -263,7 +265,7 @@ class SimStation:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Settle all energy, let something change what is allowed, then ask anew and report."""
-        self._settle()
+        self.settle()
         yield
         for evse in self.evses.values():
             evse.revise()
@@ -301,16 +303,14 @@ class SimStation:
         self.tell_status(evse)
         if profile is not None:
             self.install(replace(profile, transaction_id=evse.transaction.id))
-        if math.isinf(self._meter_due):
-            self._meter_due = self._next_meter_tick()
-            self.rearm()
+        self._arm_meter()
 
     def stop(self, evse: SimEvse, cause: Cause) -> None:
         """End the transaction of an EVSE; the vehicle stays plugged in."""
         transaction = evse.transaction
         if transaction is None:
             return
-        self._settle()
+        self.settle()
         evse.open_contactor()
         if transaction.known:
             self.link.report(self.dialect.ended(evse, cause))
@@ -347,7 +347,7 @@ class SimStation:
 
     def report(self, evse: SimEvse, trigger: Trigger) -> None:
         """Report a running transaction."""
-        self._settle()
+        self.settle()
         transaction = evse.transaction
         if transaction is None:
             return
@@ -360,7 +360,7 @@ class SimStation:
         if evse.transaction is not None:
             self.report(evse, "asked")
         else:
-            self._settle()
+            self.settle()
             self.link.call_later(self.dialect.meter_values(evse))
 
     def tell_status(self, evse: SimEvse, *, again: bool = False) -> None:
@@ -404,7 +404,8 @@ class SimStation:
 
     # -- energy --
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Bring all energy up to now."""
         now = self.clock.monotonic()
         for evse in self.evses.values():
             evse.settle(now)
@@ -469,6 +470,13 @@ class SimStation:
         for profile_id, due in list(self._pull_due.items()):
             if now >= due:
                 self._pull(profile_id, now)
+
+    def _arm_meter(self) -> None:
+        """Let the meter be read from now on, if it is not and there is a transaction."""
+        running = any(evse.transaction is not None for evse in self.evses.values())
+        if running and math.isinf(self._meter_due):
+            self._meter_due = self._next_meter_tick()
+            self.rearm()
 
     def _next_meter_tick(self) -> float:
         interval = self.meter_interval_s
@@ -540,7 +548,7 @@ class SimStation:
             transaction = evse.transaction
             if transaction is None or transaction.needs_told:
                 continue
-            self._settle()
+            self.settle()
             message = self.dialect.needs(evse)
             transaction.needs_told = True
             if message is None:
