@@ -17,6 +17,7 @@ from gridleaf.gateway.secrets import load_secrets
 from gridleaf.gateway.server import OcppServer
 from gridleaf.platform import Platform
 from gridleaf.store import open_store
+from gridleaf.tariff import PriceSource
 from gridleaf.web.app import create_app
 from gridleaf.web.serve import serve
 
@@ -42,6 +43,7 @@ async def running(
     secrets: dict[str, str] | None = None,
     console: bool = True,
     auto_login: bool = False,
+    source: PriceSource | None = None,
 ) -> AsyncIterator[Service]:
     """Open the store, restore the live view, listen for stations and people, and control.
 
@@ -53,6 +55,8 @@ async def running(
         Whether the API and the console are served.
     auto_login
         Whether loopback is signed in to the console by itself (the demo).
+    source
+        Market prices; made from the tariff when absent.
     """
     registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
@@ -61,7 +65,13 @@ async def running(
         stack.push_async_callback(store.close)
         planner = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="planner"))
         platform = Platform(
-            site, clock=clock, store=store, rng=rng, executor=planner, registry=registry
+            site,
+            clock=clock,
+            store=store,
+            rng=rng,
+            source=source,
+            executor=planner,
+            registry=registry,
         )
         await platform.restore()
         stack.push_async_callback(platform.close)

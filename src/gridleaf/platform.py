@@ -326,10 +326,20 @@ class Platform:
     def _prices(
         self, start: datetime, step_h: Sequence[float]
     ) -> tuple[Series, Series, tuple[bool, ...]]:
-        buy, sell, known = self._book.prices(start, step_h, self._site.tariff)
-        if self._site.tariff.source == "none":
-            known = (True,) * len(known)
-        return buy, sell, known
+        """Known prices; where there are none yet, those of the day before, else the flat tariff."""
+        tariff = self._site.tariff
+        buy, sell, known = self._book.prices(start, step_h, tariff)
+        if tariff.source == "none":
+            return buy, sell, (True,) * len(known)
+        if all(known):
+            return buy, sell, known
+        old_buy, old_sell, was = self._book.prices(start - timedelta(days=1), step_h, tariff)
+        use_old = [not k and w for k, w in zip(known, was, strict=True)]
+        return (
+            tuple(o if use else p for p, o, use in zip(buy, old_buy, use_old, strict=True)),
+            tuple(o if use else p for p, o, use in zip(sell, old_sell, use_old, strict=True)),
+            known,
+        )
 
     def _base(
         self, start: datetime, step_h: Sequence[float], newest: SiteMeasurement | None

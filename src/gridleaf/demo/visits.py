@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from gridleaf.demo.depot import (
@@ -157,10 +157,11 @@ def _within(value: float, low: float, high: float) -> float:
 
 
 def plugged_at(seed: int, at: datetime, day: date) -> list[Visit]:
-    """Visits of the days up to ``day`` that have begun by ``at`` and are not over."""
+    """Visits of the days up to ``day`` that have begun by ``at`` and are not over, as if just begun."""
     found = []
     for back in range(4):
         found += visits_of(seed, day - timedelta(days=back))
     return sorted(
-        (v for v in found if v.arrives_at <= at < v.leaves_at), key=lambda v: v.station_id
+        (replace(v, arrives_at=at) for v in found if v.arrives_at <= at < v.leaves_at),
+        key=lambda v: v.station_id,
     )
