@@ -1,14 +1,22 @@
 """Planning: the problem, its exact solution with proof, plain rules, and the independent check.
 
->>> plan = solve(read_problem(Path("depot.json")))
->>> verify(problem, plan)
-[]
+A :class:`Problem` goes into :func:`solve` and comes out as a :class:`Plan` with real schedules, what
+they cost and a proven lower bound; :func:`verify` recomputes all of it from the schedules alone.
 """
 
 from __future__ import annotations
 
 from gridleaf.plan.cost import Bill, bill
 from gridleaf.plan.exact import solve_exact as solve
+from gridleaf.plan.files import (
+    plan_document,
+    plan_of,
+    problem_of,
+    read_plan,
+    read_problem,
+    write_plan,
+    write_problem,
+)
 from gridleaf.plan.problem import Nodes, Penalties, Plan, Problem, Rows, Visits, check, penalties
 from gridleaf.plan.rules import fallback
 from gridleaf.plan.verify import verify
@@ -25,6 +33,13 @@ __all__ = [
     "check",
     "fallback",
     "penalties",
+    "plan_document",
+    "plan_of",
+    "problem_of",
+    "read_plan",
+    "read_problem",
     "solve",
     "verify",
+    "write_plan",
+    "write_problem",
 ]

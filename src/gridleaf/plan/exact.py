@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -88,6 +90,30 @@ def solve_exact(
     )
 
 
+def _greet_unheard() -> None:
+    """Make the first solver of the process with standard output shut.
+
+    HiGHS prints its name and version there when the first one is made, before any option can be
+    set, and what a program prints may be read by another.
+    """
+    try:
+        saved = os.dup(1)
+    except OSError:  # no standard output, nothing to spoil
+        return
+    sys.stdout.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        highspy.Highs()  # type: ignore[no-untyped-call]
+    finally:
+        os.dup2(saved, 1)
+        os.close(nowhere)
+        os.close(saved)
+
+
+_greet_unheard()
+
+
 def _highs(model: Model, cost: Floats, limit_s: float) -> highspy.Highs:
     """A fresh solver with the model, all columns continuous."""
     highs = highspy.Highs()  # type: ignore[no-untyped-call]
@@ -127,6 +153,8 @@ def _run(highs: highspy.Highs) -> None:
 
 def _simplex(model: Model, limit_s: float) -> tuple[Floats, Floats]:
     """Values of the columns and duals of the rows."""
+    if not len(model.cost):
+        return np.zeros(0), np.zeros(0)
     status = highspy.HighsBasisStatus
     names = np.array([status.kLower, status.kUpper, status.kBasic], dtype=object)
     columns = (model.cost < 0).astype(np.int64)

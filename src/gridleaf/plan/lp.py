@@ -259,7 +259,7 @@ def _energy(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) ->
     )
 
     idle_until = np.where(powered.any(axis=1), edges[powered.argmax(axis=1)], edges[visits.depart])
-    idle = ((floor - start) * (idle_until - edges[visits.arrive]))[short]
+    idle = (floor - start)[short] * (idle_until - edges[visits.arrive])[short]
     return float(
         prices.unmet_eur_per_kwh * (target - least).sum()
         - (visits.value_eur_per_kwh * least).sum()

@@ -200,8 +200,12 @@ def _money(problem: Problem, plan: Plan) -> list[str]:
             f"The lower bound {plan.lower_bound_eur:.6f} is above the objective "
             f"{plan.objective_eur:.6f}."
         )
-    distance = max(plan.objective_eur - plan.lower_bound_eur, 0.0)
-    if not plan.gap * max(abs(plan.lower_bound_eur), slack) >= distance - slack:
+    if plan.lower_bound_eur == -np.inf:
+        honest = plan.gap == np.inf
+    else:
+        distance = plan.objective_eur - plan.lower_bound_eur
+        honest = plan.gap * max(abs(plan.lower_bound_eur), slack) >= distance - slack
+    if not honest:
         faults.append(f"The gap {plan.gap:.3g} is smaller than objective and bound say.")
     return faults
 

@@ -1,0 +1,140 @@
+"""``gridleaf plan``: solve a planning problem in a file, check the plan and write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gridleaf.domain.errors import ConfigError, PlanningFailed
+from gridleaf.plan import (
+    Bill,
+    Plan,
+    Problem,
+    bill,
+    fallback,
+    read_problem,
+    solve,
+    verify,
+    write_plan,
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("plan")(plan)
+
+
+def plan(
+    problem_file: Annotated[
+        Path, typer.Argument(metavar="PROBLEM", help="The problem, .json or .npz.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="PLAN", help="Where the plan goes, .json or .npz.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0.0, metavar="S", help="Seconds for the solver.")
+    ] = None,
+) -> None:
+    """Plan charging and discharging for a problem file, with proof.
+
+    Exit 0: the plan passed its independent check; 1: it did not; 2: unusable input.
+    """
+    if out is not None and out.suffix.lower() not in (".json", ".npz"):
+        raise ConfigError(str(out), "must be a .json or a .npz file")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise ConfigError(str(out), "its folder does not exist")
+    problem = read_problem(problem_file)
+    try:
+        result = solve(problem, time_limit_s=time_limit)
+        failure = None
+    except PlanningFailed as error:
+        result = fallback(problem)
+        failure = str(error)
+    faults = verify(problem, result)
+    if out is not None:
+        write_plan(result, out)
+    if as_json:
+        print(orjson.dumps(summary(result, faults, failure)).decode())
+    else:
+        _show(problem, result, faults, failure)
+    if faults:
+        raise typer.Exit(1)
+
+
+def summary(result: Plan, faults: list[str], failure: str | None) -> dict[str, Any]:
+    """What a program may want to know; null where nothing is proven."""
+    return {
+        "method": result.method,
+        "objective_eur": result.objective_eur,
+        "lower_bound_eur": result.lower_bound_eur,
+        "gap": result.gap,
+        "seconds": result.seconds,
+        "unmet_kwh": float(result.unmet_kwh.sum()),
+        "over_limit_kw": float(result.over_limit_kw.max(initial=0.0)),
+        "verified": not faults,
+        "problems": faults,
+        "notes": [*([failure] if failure else []), *result.notes],
+    }
+
+
+def _show(problem: Problem, result: Plan, faults: list[str], failure: str | None) -> None:
+    console = Console(highlight=False)
+    costs = bill(problem, result.charge_kw, result.discharge_kw)
+    console.print(_node_table(problem, result, costs))
+    hours = problem.step_h
+    lines = {
+        "charged": f"{(result.charge_kw @ hours).sum():.2f} kWh",
+        "discharged": f"{(result.discharge_kw @ hours).sum():.2f} kWh",
+        "unmet": f"{result.unmet_kwh.sum():.2f} kWh",
+        "energy": f"{costs.energy_eur.sum():.4f} EUR",
+        "demand charge": f"{costs.demand_eur.sum():.4f} EUR",
+        "wear": f"{costs.wear_eur:.4f} EUR",
+        "value left in batteries": f"{-costs.value_eur:.4f} EUR",
+        "penalties": f"{costs.penalty_eur:.4f} EUR",
+        "objective": f"{result.objective_eur:.4f} EUR",
+        "lower bound": f"{result.lower_bound_eur:.4f} EUR",
+        "gap": f"{result.gap:.2g}",
+        "method": f"{result.method}, {result.seconds:.3f} s",
+    }
+    table = Table(show_header=False, show_edge=False, box=None)
+    for name, value in lines.items():
+        table.add_row(name, value)
+    console.print(table)
+    if failure:
+        console.print(f"[yellow]The solver gave no plan[/yellow] ({failure}): plain rules instead.")
+    for note in result.notes:
+        console.print(f"[yellow]note[/yellow] {note}")
+    for fault in faults:
+        console.print(f"[red]wrong[/red] {fault}")
+    if not faults:
+        console.print("[green]The independent check accepts the plan.[/green]")
+
+
+def _node_table(problem: Problem, result: Plan, costs: Bill) -> Table:
+    table = Table(title=f"Plan for {len(result.visit_id)} visits", show_edge=False)
+    table.add_column("node")
+    for head in (
+        "import kWh",
+        "export kWh",
+        "peak kW",
+        "energy EUR",
+        "demand EUR",
+        "over limit kW",
+    ):
+        table.add_column(head, justify="right")
+    for k, name in enumerate(result.node_id):
+        table.add_row(
+            name,
+            f"{result.import_kw[k] @ problem.step_h:.2f}",
+            f"{result.export_kw[k] @ problem.step_h:.2f}",
+            f"{result.import_kw[k].max():.2f}",
+            f"{costs.energy_eur[k]:.4f}",
+            f"{costs.demand_eur[k]:.4f}",
+            f"{result.over_limit_kw[k].max():.2f}",
+        )
+    return table

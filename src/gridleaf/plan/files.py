@@ -1,0 +1,390 @@
+"""Problems and plans as files: JSON for people, ``.npz`` for a million vehicles, the same names.
+
+In JSON a column is a list with one entry for each visit or node, each entry a number, null or a row
+of T numbers; in ``.npz`` it is an array of shape ``(N,)`` or ``(N, T)``, under names joined by a
+dot (``visits.arrive``). Both become the same :class:`Problem`.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from gridleaf.domain.errors import ProblemError
+from gridleaf.plan.problem import Floats, Ints, Nodes, Plan, Problem, Rows, Visits, check
+
+Columns = Mapping[str, Any]
+
+ABSENT: dict[str, float] = {
+    "visits.target_kwh": np.nan,
+    "visits.min_kwh": 0.0,
+    "visits.max_kwh": np.nan,
+    "visits.discharge_kw": 0.0,
+    "visits.charge_efficiency": 1.0,
+    "visits.discharge_efficiency": 1.0,
+    "visits.wear_eur_per_kwh": 0.0,
+    "visits.value_eur_per_kwh": 0.0,
+    "nodes.import_limit_kw": np.nan,
+    "nodes.export_limit_kw": np.nan,
+    "nodes.load_kw": 0.0,
+    "nodes.import_price_eur_per_kwh": np.nan,
+    "nodes.export_price_eur_per_kwh": np.nan,
+    "nodes.demand_charge_eur_per_kw": 0.0,
+    "nodes.peak_so_far_kw": 0.0,
+}
+"""What the columns hold that a file may leave out; all others are required."""
+TEXTS = ("visits.id", "visits.node", "nodes.id", "nodes.parent", "rows.id")
+STEPS = ("visits.arrive", "visits.depart")
+ALWAYS_BY_STEP = (
+    "nodes.import_limit_kw",
+    "nodes.export_limit_kw",
+    "nodes.load_kw",
+    "nodes.import_price_eur_per_kwh",
+    "nodes.export_price_eur_per_kwh",
+    "rows.bound_kw",
+)
+"""Columns that a :class:`Problem` has as ``(K, T)`` whatever the file has."""
+MAYBE_BY_STEP = ("visits.charge_kw", "visits.discharge_kw")
+PLAN = {
+    "visits": ("charge_kw", "discharge_kw", "unmet_kwh"),
+    "nodes": ("import_kw", "export_kw", "over_limit_kw", "shadow_price_eur_per_kwh"),
+}
+
+
+def read_problem(path: Path) -> Problem:
+    """The checked problem in a ``.json`` or ``.npz`` file.
+
+    Raises
+    ------
+    ProblemError
+        With the place in the file and the reason.
+    """
+    if _kind(path) == "json":
+        return problem_of(_json(path))
+    return _problem(_arrays(path))
+
+
+def problem_of(document: Any) -> Problem:
+    """The checked problem in a parsed JSON document; raises :class:`ProblemError`."""
+    _validate("problem", document)
+    flat: dict[str, Any] = {"start": document["start"], "step_h": document["step_h"]}
+    for group in ("visits", "nodes", "rows"):
+        for name, column in document.get(group, {}).items():
+            flat[f"{group}.{name}"] = column
+    return _problem(flat)
+
+
+def write_problem(problem: Problem, path: Path) -> None:
+    """Write a problem as ``.json`` or ``.npz``; what does not vary by step becomes one number."""
+    flat = _flat(problem)
+    if _kind(path) == "npz":
+        _save(path, {key: _collapsed(key, column) for key, column in flat.items()})
+        return
+    document: dict[str, Any] = {"start": str(flat["start"]), "step_h": flat["step_h"].tolist()}
+    for key, column in flat.items():
+        group, _, name = key.partition(".")
+        if name:
+            document.setdefault(group, {})[name] = (
+                [_collapsed(key, row[None])[0] for row in column]
+                if column.ndim == 2
+                else column.tolist()
+            )
+    path.write_bytes(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a ``.json`` or ``.npz`` file; raises :class:`ProblemError`."""
+    if _kind(path) == "json":
+        return plan_of(_json(path))
+    flat = _arrays(path)
+    head = {"method", "objective_eur", "lower_bound_eur", "gap", "seconds", "notes"}
+    groups = {f"{group}.{name}" for group, names in PLAN.items() for name in ("id", *names)}
+    for name in sorted((head | groups) - set(flat)):
+        raise ProblemError(name, "is missing")
+    for name in sorted(set(flat) - head - groups - {"rows.id", "rows.over_kw"}):
+        raise ProblemError(name, "is unknown")
+    return _plan(flat)
+
+
+def plan_of(document: Any) -> Plan:
+    """The plan in a parsed JSON document; raises :class:`ProblemError`."""
+    _validate("plan", document)
+    flat = {name: value for name, value in document.items() if not isinstance(value, dict)}
+    for group in ("visits", "nodes", "rows"):
+        for name, column in document.get(group, {}).items():
+            flat[f"{group}.{name}"] = column
+    flat["lower_bound_eur"] = (
+        -np.inf if flat["lower_bound_eur"] is None else flat["lower_bound_eur"]
+    )
+    flat["gap"] = np.inf if flat["gap"] is None else flat["gap"]
+    return _plan(flat)
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write a plan as ``.json`` or ``.npz``."""
+    if _kind(path) == "json":
+        path.write_bytes(orjson.dumps(plan_document(plan), option=orjson.OPT_SERIALIZE_NUMPY))
+        return
+    flat: dict[str, Any] = {}
+    for key, value in plan_document(plan).items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": np.asarray(column) for name, column in value.items()}
+        else:
+            flat[key] = np.array(value, dtype=np.str_) if key == "notes" else np.asarray(value)
+    _save(path, flat)
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """A plan as the JSON document that it is written as (arrays still arrays)."""
+    document: dict[str, Any] = {
+        "method": plan.method,
+        "objective_eur": plan.objective_eur,
+        "lower_bound_eur": plan.lower_bound_eur,
+        "gap": plan.gap,
+        "seconds": plan.seconds,
+        "notes": plan.notes,
+    }
+    for group, names in PLAN.items():
+        ids = plan.visit_id if group == "visits" else plan.node_id
+        document[group] = {"id": ids, **{name: getattr(plan, name) for name in names}}
+    if plan.row_id:
+        document["rows"] = {"id": plan.row_id, "over_kw": plan.row_over_kw}
+    return document
+
+
+def _kind(path: Path) -> str:
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in ("json", "npz"):
+        raise ProblemError(str(path), "must be a .json or a .npz file")
+    return kind
+
+
+def _json(path: Path) -> Any:
+    try:
+        return orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise ProblemError(str(path), str(error.strerror)) from None
+    except orjson.JSONDecodeError as error:
+        raise ProblemError(str(path), f"is no JSON: {error}") from None
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except OSError as error:
+        raise ProblemError(str(path), str(error.strerror or error)) from None
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ProblemError(str(path), f"is no .npz file: {error}") from None
+
+
+def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+@cache
+def _schema(name: str) -> jsonschema_rs.Validator:
+    text = files("gridleaf.plan").joinpath(f"schemas/{name}.schema.json").read_text("utf-8")
+    return jsonschema_rs.validator_for(json.loads(text))
+
+
+def _validate(name: str, document: Any) -> None:
+    for error in _schema(name).iter_errors(document):
+        place = ""
+        for part in error.instance_path:
+            place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+        raise ProblemError(place or name, error.message)
+
+
+def _problem(flat: Columns) -> Problem:
+    """From columns by their joined names, each a list or an array."""
+    known = {f"visits.{f.name}" for f in fields(Visits)} | {
+        f"nodes.{f.name}" for f in fields(Nodes)
+    }
+    rows = {f"rows.{f.name}" for f in fields(Rows)}
+    required = {"start", "step_h"} | known - set(ABSENT) - {"nodes.parent"}
+    if not rows.isdisjoint(flat):
+        required |= rows
+    for name in sorted(required - set(flat)):
+        raise ProblemError(name, "is missing")
+    for name in sorted(set(flat) - known - rows - {"start", "step_h"}):
+        raise ProblemError(name, "is unknown")
+    for name in sorted(set(flat) - {"start", "step_h"}):
+        if isinstance(flat[name], np.ndarray) and flat[name].ndim == 0:
+            raise ProblemError(name, "must be a column")
+    step_h = _numbers("step_h", flat["step_h"])
+    steps = len(step_h) if step_h.ndim else _count_steps(flat)
+    counts = {group: len(flat.get(f"{group}.id", ())) for group in ("visits", "nodes", "rows")}
+
+    def group(kind: Callable[..., Any], name: str) -> Any:
+        keys = [f"{name}.{column}" for column in _names(kind)]
+        columns = (_column(key, flat, counts, steps) for key in keys)
+        return kind(**dict(zip(_names(kind), columns, strict=True)))
+
+    problem = Problem(
+        start=_start(str(flat["start"])),
+        step_h=step_h if step_h.ndim else np.full(steps, step_h),
+        visits=group(Visits, "visits"),
+        nodes=group(Nodes, "nodes"),
+        rows=group(Rows, "rows") if "rows.id" in flat else None,
+    )
+    check(problem)
+    return problem
+
+
+def _names(kind: Any) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _start(text: str) -> datetime:
+    try:
+        start = datetime.fromisoformat(text)
+    except ValueError:
+        raise ProblemError("start", f"{text!r} is no ISO 8601 time") from None
+    if start.tzinfo is None:
+        raise ProblemError("start", "the time has no offset")
+    return start.astimezone(UTC)
+
+
+def _count_steps(flat: Columns) -> int:
+    """The length of the rows in the file, or else the latest departure."""
+    for key in (*ALWAYS_BY_STEP, *MAYBE_BY_STEP):
+        width = _width(flat.get(key, ()))
+        if width is not None:
+            return width
+    return max(1, int(_steps("visits.depart", flat["visits.depart"]).max(initial=1)))
+
+
+def _width(column: Any) -> int | None:
+    """The length of the rows in a column, None where there are only numbers."""
+    if isinstance(column, np.ndarray):
+        return int(column.shape[1]) if column.ndim == 2 else None
+    widths = (len(entry) for entry in column if isinstance(entry, list))
+    return next(widths, None)
+
+
+def _column(key: str, flat: Columns, counts: Mapping[str, int], steps: int) -> Any:
+    count = counts[key.partition(".")[0]]
+    if key not in flat:
+        if key == "nodes.parent":
+            return ("",) * count
+        return np.full((count, steps) if key in ALWAYS_BY_STEP else count, ABSENT[key])
+    column = flat[key]
+    if len(column) != count:
+        raise ProblemError(key, f"must have {count} entries, has {len(column)}")
+    if key in TEXTS:
+        return tuple(str(entry) for entry in column)
+    if key in STEPS:
+        return _steps(key, column)
+    if key == "rows.coefficient":
+        return _grid(key, column, counts["visits"])
+    if key in ALWAYS_BY_STEP or (key in MAYBE_BY_STEP and _width(column) is not None):
+        return _grid(key, column, steps)
+    return _numbers(key, column)
+
+
+def _numbers(key: str, column: Any) -> Floats:
+    """Numbers, NaN for null."""
+    try:
+        return np.array(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(key, "must be numbers") from None
+
+
+def _steps(key: str, column: Any) -> Ints:
+    numbers = _numbers(key, column)
+    for position in np.flatnonzero(numbers != np.round(numbers))[:1]:
+        raise ProblemError(f"{key}[{position}]", "must be a whole step")
+    return numbers.astype(np.int64)
+
+
+def _grid(key: str, column: Any, width: int) -> Floats:
+    """A column with one row of ``width`` numbers for each entry; one number stands for all."""
+    if isinstance(column, np.ndarray):
+        numbers = _numbers(key, column)
+        if numbers.ndim == 2 and numbers.shape[1] != width:
+            raise ProblemError(key, f"must have rows of {width} numbers, has {numbers.shape[1]}")
+        return np.repeat(numbers[:, None], width, axis=1) if numbers.ndim == 1 else numbers
+    grid = np.empty((len(column), width))
+    for position, entry in enumerate(column):
+        numbers = _numbers(f"{key}[{position}]", entry)
+        if numbers.ndim and len(numbers) != width:
+            raise ProblemError(
+                f"{key}[{position}]", f"must have {width} numbers, has {len(numbers)}"
+            )
+        grid[position] = numbers
+    return grid
+
+
+def _flat(problem: Problem) -> dict[str, NDArray[Any]]:
+    """All columns by their joined names; one length of step where all are equal."""
+    groups: dict[str, Any] = {"visits": problem.visits, "nodes": problem.nodes}
+    if problem.rows is not None:
+        groups["rows"] = problem.rows
+    flat = {
+        f"{group}.{name}": np.asarray(
+            getattr(columns, name), dtype=np.str_ if f"{group}.{name}" in TEXTS else None
+        )
+        for group, columns in groups.items()
+        for name in _names(columns)
+    }
+    varying = [key for key in flat if _collapsed(key, flat[key]).ndim == 2]
+    latest = max([1, *problem.visits.depart.tolist()])
+    equal = bool((problem.step_h == problem.step_h[0]).all())
+    told = varying not in ([], ["rows.coefficient"]) or latest == len(problem.step_h)
+    return {
+        "start": np.array(problem.start.isoformat()),
+        "step_h": problem.step_h[0] if equal and told else problem.step_h,
+        **flat,
+    }
+
+
+def _collapsed(key: str, column: NDArray[Any]) -> NDArray[Any]:
+    """The column without its second dimension if nothing varies along it."""
+    if column.ndim < 2 or key == "rows.coefficient":
+        return column
+    first = column[:, :1]
+    same = (column == first) | (np.isnan(column) & np.isnan(first))
+    return column[:, 0] if same.all() else column
+
+
+def _plan(flat: Columns) -> Plan:
+    names = {
+        group: tuple(str(name) for name in flat.get(f"{group}.id", ()))
+        for group in ("visits", "nodes", "rows")
+    }
+    grids = {
+        name: _numbers(f"{group}.{name}", flat.get(f"{group}.{name}", ()))
+        for group, columns in (*PLAN.items(), ("rows", ("over_kw",)))
+        for name in columns
+    }
+    steps = max((grid.shape[1] for grid in grids.values() if grid.ndim == 2), default=0)
+    unmet = grids.pop("unmet_kwh")
+    over = grids.pop("over_kw")
+    return Plan(
+        method=str(flat["method"]),
+        objective_eur=float(flat["objective_eur"]),
+        lower_bound_eur=float(flat["lower_bound_eur"]),
+        gap=float(flat["gap"]),
+        seconds=float(flat["seconds"]),
+        visit_id=names["visits"],
+        node_id=names["nodes"],
+        row_id=names["rows"],
+        unmet_kwh=unmet,
+        row_over_kw=over if over.size else np.zeros((len(names["rows"]), steps)),
+        notes=tuple(str(note) for note in flat.get("notes", ())),
+        **{name: grid if grid.size else np.zeros((0, steps)) for name, grid in grids.items()},
+    )
