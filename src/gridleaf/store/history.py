@@ -36,7 +36,9 @@ def listed(
     newest_first: bool,
     limit: int,
 ) -> list[StoredEvent]:
-    query = select(events.c.id, events.c.body).where(events.c.id > after_id)
+    query = select(events.c.id, events.c.body)
+    if after_id > 0:
+        query = query.where(events.c.id > after_id)
     if station_id is not None:
         query = query.where(events.c.station_id == station_id)
     if kinds:

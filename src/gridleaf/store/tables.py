@@ -126,7 +126,6 @@ Index(
 )
 Index("events_of_station", events.c.station_id, events.c.id)
 Index("events_of_kind", events.c.kind, events.c.id)
-Index("events_received", events.c.received_at)
 IS_NEEDS = text("kind = 'needs'")
 Index(
     "needs_of_evse",

@@ -33,7 +33,6 @@ def upgrade() -> None:
     op.create_index(
         "events_of_transaction", "events", ["station_id", "transaction_id", "seq_no"], unique=True
     )
-    op.create_index("events_received", "events", ["received_at"])
     op.create_index(
         "needs_of_evse",
         "events",

