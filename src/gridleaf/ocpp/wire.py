@@ -16,7 +16,10 @@ class Wire(Protocol):
         """The negotiated subprotocol: ``ocpp1.6``, ``ocpp2.0.1`` or ``ocpp2.1``."""
 
     async def send(self, frame: str) -> None:
-        """Hand over one frame; raises :class:`ConnectionLost` when the connection has ended."""
+        """Hand over one frame; raises :class:`ConnectionLost` when the connection has ended.
+
+        Does not wait for the other side to read: who lets too much pile up is cut off.
+        """
 
     async def receive(self) -> str:
         """The next frame; raises :class:`ConnectionLost` when the connection has ended."""
