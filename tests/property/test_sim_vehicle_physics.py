@@ -30,6 +30,7 @@ def vehicles(draw: st.DrawFn) -> SimVehicle:
         discharge_efficiency=draw(st.floats(0.7, 1)),
         ramp_kw_per_s=draw(st.sampled_from([1.5, 5.0, math.inf])),
         min_soc=draw(st.sampled_from([0.0, 0.1, 0.3])),
+        limit_soc=draw(st.sampled_from([1.0, 1.0, 0.9, 0.55])),
     )
     # the taper must not fall faster than the slowest ramp
     limit = (1 - vehicle.taper_soc) * capacity * 3600 * 1.4 / vehicle.charge_efficiency
@@ -56,6 +57,7 @@ def test_registers_times_efficiency_are_the_change_of_charge(
         imported, exported = imported + got, exported + gave
         assert 0 <= now.soc <= 1
         assert now.soc >= min(vehicle.soc, vehicle.min_soc) - SLACK
+        assert now.soc <= max(vehicle.soc, vehicle.limit_soc) + SLACK
         assert -now.discharge_max_kw - SLACK <= now.power_kw <= now.charge_max_kw + SLACK
         assert now.power_kw <= now.accepts_kw() + SLACK
     cells = imported * vehicle.charge_efficiency - exported / vehicle.discharge_efficiency

@@ -165,7 +165,9 @@ class Dialect16:
             rows.append(("Voltage", evse.voltage_v, "V", f"L{phase}-N"))
         sampled = []
         for measurand, value, unit, phase_name in rows:
-            sample = {"value": f"{value:.1f}", "measurand": measurand, "unit": unit}
+            # registers in whole Wh, as meterStart and meterStop are: they must not run backwards
+            text = f"{value:.0f}" if unit == "Wh" else f"{value:.1f}"
+            sample = {"value": text, "measurand": measurand, "unit": unit}
             sample["context"] = context
             if measurand == "SoC":
                 sample["location"] = "EV"

@@ -104,9 +104,9 @@ class Dialect21(Dialect2x):
                 min(vehicle.discharge_max_kw, evse.config.discharge_max_kw)
             ),
             "evMinEnergyRequest": _watts(max(low - soc, 0.0) * capacity),
-            "evMaxEnergyRequest": _watts((1 - soc) * capacity),
+            "evMaxEnergyRequest": _watts(max(vehicle.limit_soc - soc, 0.0) * capacity),
             "evMinV2XEnergyRequest": _watts((low - soc) * capacity),
-            "evMaxV2XEnergyRequest": _watts((high - soc) * capacity),
+            "evMaxV2XEnergyRequest": _watts((min(high, vehicle.limit_soc) - soc) * capacity),
         }
         if vehicle.target_soc is not None:
             v2x["targetSoC"] = round(vehicle.target_soc * 100)

@@ -42,6 +42,8 @@ class SimVehicle:
         How fast power moves [kW/s].
     min_soc
         Discharging stops here.
+    limit_soc
+        Charging stops here: the limit that the driver set in the car.
     reports_soc
         Whether the station learns the state of charge (DC; AC of OCPP 1.6 and 2.0.1 does not).
     target_soc
@@ -65,6 +67,7 @@ class SimVehicle:
     discharge_efficiency: float = 0.93
     ramp_kw_per_s: float = 2.0
     min_soc: float = 0.05
+    limit_soc: float = 1.0
     reports_soc: bool = False
     target_soc: float | None = None
     power_kw: float = 0.0
@@ -72,8 +75,8 @@ class SimVehicle:
     def __post_init__(self) -> None:
         if self.capacity_kwh <= 0 or self.charge_max_kw <= 0 or self.discharge_max_kw < 0:
             raise ValueError(f"{self.id_token}: capacity and powers must be positive")
-        if not (0 <= self.soc <= 1 and 0 <= self.min_soc < 1):
-            raise ValueError(f"{self.id_token}: soc and min_soc must be within 0..1")
+        if not (0 <= self.soc <= 1 and 0 <= self.min_soc < self.limit_soc <= 1):
+            raise ValueError(f"{self.id_token}: 0 <= min_soc < limit_soc <= 1 and 0 <= soc <= 1")
         if not (0 <= self.taper_soc < 1 and 0 < self.cutoff <= 1):
             raise ValueError(f"{self.id_token}: 0 <= taper_soc < 1 and 0 < cutoff <= 1")
         if not (0 < self.charge_efficiency <= 1 and 0 < self.discharge_efficiency <= 1):
@@ -90,7 +93,8 @@ class SimVehicle:
 
     @property
     def full(self) -> bool:
-        return (1 - self.soc) * self.capacity_kwh <= _TINY
+        """At its limit: it takes nothing more."""
+        return (self.limit_soc - self.soc) * self.capacity_kwh <= _TINY
 
     @property
     def empty(self) -> bool:
@@ -152,7 +156,8 @@ def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVeh
     )
     most, end_kw = vehicle.charge_max_kw, vehicle.cutoff * vehicle.charge_max_kw
     slope = vehicle.taper_kw_per_kwh
-    floor_kwh = vehicle.min_soc * capacity
+    floor_kwh, ceiling_kwh = vehicle.min_soc * capacity, vehicle.limit_soc * capacity
+    last_kw = min(end_kw + slope * (capacity - ceiling_kwh), most)
     taper_kwh = vehicle.taper_soc * capacity
     energy = vehicle.soc * capacity
     command = min(max(allowed_kw, -vehicle.discharge_max_kw), most)
@@ -160,7 +165,7 @@ def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVeh
     left, imported, exported = dt_s, 0.0, 0.0
 
     while left > 0:
-        full, empty = capacity - energy <= _TINY, energy - floor_kwh <= _TINY
+        full, empty = ceiling_kwh - energy <= _TINY, energy - floor_kwh <= _TINY
         if (power > 0 and full) or (power < 0 and empty):
             power = 0.0
         goal = 0.0 if (command > 0 and full) or (command < 0 and empty) else command
@@ -192,7 +197,7 @@ def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVeh
                     speed = rate + slope * into * power / 3600
                     bend = slope * into * rate / 7200
                     meets = 2 * gap / (speed + math.sqrt(speed * speed + 4 * bend * gap))
-                room = (capacity - energy) * 3600 / into
+                room = (ceiling_kwh - energy) * 3600 / into
                 until = min(last, meets, _time_to(power, rate, room))
                 took = min(left, until)
                 got = (power + rate * took / 2) * took / 3600
@@ -213,22 +218,23 @@ def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVeh
             energy = floor_kwh if took == until else energy - speed * took
         elif tapering:
             decay = slope * into / 3600
-            until = math.log(max(power / end_kw, 1.0)) / decay
+            until = math.log(max(power / last_kw, 1.0)) / decay
             took = min(left, until)
-            after = end_kw if took == until else power * math.exp(-decay * took)
+            after = last_kw if took == until else power * math.exp(-decay * took)
             got = (power - after) / slope
             imported += got / into
-            energy = capacity if took == until else energy + got
+            energy = ceiling_kwh if took == until else energy + got
             power = after
         else:
             knee = capacity - (power - end_kw) / slope if power > end_kw and slope > 0 else capacity
+            knee = min(knee, ceiling_kwh)
             until = (knee - energy) * 3600 / (power * into)
             took = min(left, until)
             imported += power * took / 3600
             energy = knee if took == until else energy + power * took * into / 3600
         left -= took
 
-    if (power > 0 and capacity - energy <= _TINY) or (power < 0 and energy - floor_kwh <= _TINY):
+    if (power > 0 and ceiling_kwh - energy <= _TINY) or (power < 0 and energy - floor_kwh <= _TINY):
         power = 0.0
     if imported == exported == 0.0 and power == vehicle.power_kw:
         return vehicle, 0.0, 0.0

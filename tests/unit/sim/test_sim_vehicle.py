@@ -52,6 +52,21 @@ def test_a_full_battery_takes_nothing_and_the_taper_leads_there() -> None:
     assert imported == 0.0
 
 
+@pytest.mark.parametrize("limit_soc", [0.6, 0.9])
+def test_charging_ends_at_the_limit_set_in_the_car_below_and_within_the_taper(
+    limit_soc: float,
+) -> None:
+    after, imported, _ = advance(replace(LEAF, limit_soc=limit_soc), 46.0, 6 * 3600)
+    assert after.soc == pytest.approx(limit_soc)
+    assert after.full
+    assert after.power_kw == 0.0
+    assert imported * 0.93 == pytest.approx((limit_soc - 0.4) * 39)
+    lower, _, _ = advance(after, -10.0, 600)
+    assert not lower.full
+    again, _, _ = advance(lower, 46.0, 3600)
+    assert again.soc == pytest.approx(limit_soc)
+
+
 def test_discharging_stops_at_the_cut_off_and_may_be_charged_again() -> None:
     low = replace(LEAF, soc=0.1, min_soc=0.05)
     after, _, exported = advance(low, -22.0, 3600)
