@@ -1,0 +1,86 @@
+"""Fault 53, web: planted secrets never come out again, whatever is asked and however it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from pathlib import Path
+
+import pytest
+import structlog
+from web_world import World, world
+
+from gridleaf.domain.errors import GridleafError, PlanningFailed
+from gridleaf.domain.site import Station
+from gridleaf.web.auth import Principal
+
+PASSWORD = "planted-password-4711"
+SECRET_FILE = "/etc/planted/station-4711.key"
+SECRET_ENV = "PLANTED_STATION_4711"
+
+
+async def _everything(w: World) -> list[str]:
+    """What the web says to every kind of question, with the right and with wrong credentials."""
+    paths = (await w.ask("GET", "/openapi.json", None)).json()["paths"]
+    values = {
+        "cycle_id": "1",
+        "station_id": "DC01",
+        "evse_id": "1",
+        "session_id": w.session_at("DC01"),
+    }
+    said = []
+    for template, methods in paths.items():
+        path = re.sub(r"{(\w+)}", lambda m: values[m[1]], template)
+        if template == "/events":
+            continue
+        for method in methods:
+            for role in ("operator", None):
+                body = {"unknown": PASSWORD, "id_token": PASSWORD + "\n", "action": PASSWORD}
+                answer = await w.ask(method.upper(), path, role, json=body)
+                said.append(f"{answer.headers} {answer.text}")
+    for page in ("!/login", "!/metrics", "!/health", "!/", "!/nowhere"):
+        said.append((await w.ask("GET", page, "operator")).text)
+    form = {"name": "anna", "password": PASSWORD + "x"}
+    said.append((await w.ask("POST", "!/login", None, data=form)).text)
+    return said
+
+
+@pytest.mark.parametrize("failure", [None, PlanningFailed(f"crashed near {PASSWORD}")])
+def test_planted_secrets_never_come_out(failure: GridleafError | None) -> None:
+    log = io.StringIO()
+    before = structlog.get_config()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
+
+    async def run() -> tuple[list[str], list[str]]:
+        async with world(filled=True) as w:
+            stations = w.platform.site.stations
+            planted = Station.model_validate(
+                stations[0].model_dump() | {"password_file": Path(SECRET_FILE)}
+            )
+            other = Station.model_validate(stations[1].model_dump() | {"password_env": SECRET_ENV})
+            w.platform.site = w.platform.site.model_copy(
+                update={"stations": (planted, other, *stations[2:])}
+            )
+            await w.accounts.add_person("anna", "operator", PASSWORD)
+            cookie = await w.accounts.open_session(Principal(name="anna", role="operator"))
+            account = await w.platform.store.account("anna")
+            assert account is not None
+            w.platform.fails_with = failure
+            said = await _everything(w)
+            secrets = [PASSWORD, SECRET_FILE, SECRET_ENV, cookie, account.secret_hash]
+            secrets += [token.rpartition(".")[2] for token in w.tokens.values()]
+            for key in ("web.token_key", "web.session_key"):
+                secrets.append(await w.platform.store.value(key) or "")
+            return said, secrets
+
+    try:
+        said, secrets = asyncio.run(run())
+    finally:
+        structlog.configure(**before)
+    assert len(said) > 50
+    assert "access_denied" in log.getvalue()
+    assert all(secrets)
+    for secret in secrets:
+        assert not any(secret in text for text in said), secret
+        assert secret not in log.getvalue(), secret
