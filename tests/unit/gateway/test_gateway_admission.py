@@ -6,6 +6,8 @@ import secrets
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway_fakes import PASSWORD, station_site
 from gridleaf.domain.clock import RealClock
@@ -159,3 +161,24 @@ def test_malformed_requests_count_against_the_address() -> None:
     for _ in range(20):
         door.check(attempt("/etc/passwd"))
     assert reason(door.check(attempt("/ocpp/CP1", basic("CP1")))) == (429, "backoff")
+
+
+@given(
+    path=st.one_of(st.text(), st.text().map("/ocpp/".__add__)),
+    authorization=st.lists(
+        st.one_of(
+            st.text(),
+            st.binary().map(lambda raw: "Basic " + base64.b64encode(raw).decode()),
+            st.binary().map(lambda raw: "Basic " + base64.b64encode(b"CP1:" + raw).decode()),
+        ),
+        max_size=2,
+    ),
+    certificate_cn=st.one_of(st.none(), st.text()),
+)
+def test_whatever_arrives_is_refused_in_order(
+    path: str, authorization: list[str], certificate_cn: str | None
+) -> None:
+    verdict = admission().check(
+        attempt(path, *authorization, certificate_cn=certificate_cn, tls=certificate_cn is not None)
+    )
+    assert reason(verdict)[0] in (400, 401, 404)
