@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from gridleaf.domain.meter import MeterSample
@@ -77,6 +78,7 @@ class Readings:
     flags: tuple[str, ...] = ()
 
 
+@lru_cache(256)
 def natural_unit(measurand: str) -> str:
     """The unit of a measurand when a station names none; "" where there is none."""
     return next((unit for start, unit in _NATURAL if measurand.startswith(start)), "")
