@@ -52,6 +52,7 @@ def session(name: str = "s1", **changes: Any) -> SessionState:
         v2g=True,
         charge_max_kw=22.0,
         discharge_max_kw=22.0,
+        gauged=True,
         wear_per_kwh=0.04,
         charged_kwh=0.0,
         discharged_kwh=0.0,

@@ -17,6 +17,7 @@ from gridleaf.control.problem import (
     charge_bound_kw,
     controlled,
     may_discharge,
+    now_kw,
     session_plans,
 )
 from gridleaf.control.types import Alert, Decision, SessionPlan, SiteState
@@ -79,12 +80,7 @@ def decide(
                 text=f"The planner gave no plan; {_METHODS[method]} stands in.",
             )
         )
-    wanted = {
-        item.session.session_id: float(plan.charge_kw[row, 0] - plan.discharge_kw[row, 0])
-        for row, item in enumerate(items)
-        if plan.charge_kw.shape[1]
-    }
-    setpoints = envelope(state, site, wanted)
+    setpoints = envelope(state, site, now_kw(state, plan))
     plans = session_plans(state, plan)
     grid_row = plan.node_id.index(GRID)
     exact = method in ("exact", "static")

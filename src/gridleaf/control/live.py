@@ -38,6 +38,9 @@ _IMPORT = "Energy.Active.Import.Register"
 _EXPORT = "Energy.Active.Export.Register"
 _HEADROOM = 1.25
 """A register may run this much ahead of the EVSE's power before the jump is disbelieved."""
+_ROUNDING_KWH = 0.01
+"""A register may seem to step back by this much where it is rounded differently (1.6 meterStop)."""
+_FLOWING_A, _NOMINAL_V = 1.0, 230.0
 _SOC_JUMP = 0.1
 _SMALL_PACK_KWH = 10.0
 """A state of charge that moves by more than 0.1 beyond what a pack of this size explains jumped."""
@@ -71,7 +74,7 @@ class Register:
             return None
         step = value_kwh - previous
         if step < 0:
-            return "register_reset"
+            return "register_reset" if step < -_ROUNDING_KWH else None
         hours = (at - previous_at).total_seconds() / 3600
         if step > _HEADROOM * power_max_kw * hours + 0.2:
             return "register_jump"
@@ -103,6 +106,8 @@ class LiveSession:
     wish: Wish | None = None
     habit: Wish | None = None
     phases: int | None = None
+    gauged: bool = False
+    """Whether the meter has shown what the vehicle takes when it is offered power."""
     charge_seen_kw: float | None = None
     """What the vehicle takes when it is offered more [kW]."""
     discharge_confirmed: bool = True
@@ -416,7 +421,7 @@ class LiveSite:
                     session.flag(session.discharged.read(sample.value, measured_at, discharge_max))
                 elif sample.measurand == "SoC":
                     _take_soc(session, sample.value, received_at if live else measured_at)
-            _count_phases(session, batch)
+            _count_phases(session, batch, power)
 
 
 def _release(evse: LiveEvse) -> None:
@@ -446,15 +451,19 @@ def _take_soc(session: LiveSession, soc: float, at: datetime) -> None:
         session.arrival_soc = soc
 
 
-def _count_phases(session: LiveSession, samples: list[MeterSample]) -> None:
+def _count_phases(session: LiveSession, samples: list[MeterSample], power: float | None) -> None:
+    """How many phases the vehicle uses, where current times voltage explains the power."""
     amps = {
         s.phase[:2]: s.value
         for s in samples
         if s.measurand == "Current.Import" and s.phase in ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")
     }
-    used = sum(value > 1.0 for value in amps.values())
-    if len(amps) == 3 and used:
-        session.phases = used
+    used = [value for value in amps.values() if value > _FLOWING_A]
+    if not used or power is None:
+        return
+    explained = sum(used) * _NOMINAL_V / 1000
+    if abs(explained - power) <= 0.15 * explained:
+        session.phases = len(used)
 
 
 def is_stale(at: datetime | None, now: datetime, max_age_s: float) -> bool:

@@ -231,6 +231,8 @@ def _session(
 
     target, said_by = _target(session, vehicle, site, capacity, arrival, into, knows_soc)
     ceiling = capacity if capacity is not None else max(target, energy)
+    if knows_soc and needs is not None and needs.energy_max_kwh is not None:
+        ceiling = min(ceiling, max(arrival + needs.energy_max_kwh, target, energy))
     departure, departure_by = _departure(session, vehicle, site, at)
     v2g = _first(
         wish.v2g if wish is not None else None,
@@ -241,6 +243,8 @@ def _session(
         offered = (needs.requested_transfer, *needs.available_transfers)
         v2g = v2g and any("BPT" in transfer for transfer in offered)
     charge_max, discharge_max = config.charge_max_kw, config.discharge_max_kw if v2x else 0.0
+    if config.current == "AC" and session.phases is not None:
+        charge_max *= min(session.phases / config.phases, 1.0)
     for bound in (
         vehicle.charge_max_kw if vehicle is not None else None,
         needs.charge_max_kw if needs is not None else None,
@@ -252,6 +256,8 @@ def _session(
         needs.discharge_max_kw if needs is not None else None,
     ):
         discharge_max = discharge_max if bound is None else min(discharge_max, bound)
+    told = vehicle is not None and vehicle.charge_max_kw is not None
+    told = told or (needs is not None and needs.charge_max_kw is not None)
     fresh_soc = knows_soc and not is_stale(session.soc_at, at, site.control.soc_max_age_s)
     jumped = not is_stale(session.soc_jump_at, at, site.control.soc_max_age_s)
     if not fresh_soc or jumped or not session.discharge_confirmed:
@@ -274,6 +280,7 @@ def _session(
         v2g=v2g,
         charge_max_kw=charge_max,
         discharge_max_kw=discharge_max if v2g else 0.0,
+        gauged=told or session.gauged,
         wear_per_kwh=defaults.wear_per_kwh if wear is None else wear,
         charged_kwh=charged,
         discharged_kwh=discharged,

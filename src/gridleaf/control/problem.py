@@ -107,6 +107,28 @@ def build(state: SiteState, site: SiteConfig) -> Problem:
     )
 
 
+def now_kw(state: SiteState, plan: Plan) -> dict[str, float]:
+    """What the plan wants of each controlled session right now, signed [kW].
+
+    A schedule holds the mean of a step; a vehicle that leaves within the first step needs its energy
+    in the part before. A vehicle of which nobody knows what it takes is offered all at once until the
+    meter shows it: one that uses a single phase needs three times as long, and that must not come out
+    in its last hour.
+    """
+    if not state.outlook.step_h:
+        return {}
+    first_h = state.outlook.step_h[0]
+    wanted = {}
+    for row, item in enumerate(controlled(state)):
+        power = float(plan.charge_kw[row, 0] - plan.discharge_kw[row, 0])
+        stay_h = (item.session.departure_at - state.at) / timedelta(hours=1)
+        power *= first_h / min(max(stay_h, 1e-3), first_h)
+        if not item.session.gauged and item.session.target_kwh > item.session.energy_kwh:
+            power = charge_bound_kw(item.evse, item.session)
+        wanted[item.session.session_id] = power
+    return wanted
+
+
 def _visits(
     state: SiteState, items: tuple[Controlled, ...], steps: Floats, early_s: float
 ) -> Visits:

@@ -21,7 +21,8 @@ class SessionState:
     ``energy_kwh`` is the best estimate now; where SoC is unknown (``soc`` None) it is relative to
     the arrival (starts at 0) and ``capacity_kwh`` is None. ``target_kwh`` and ``reserve_kwh`` are on
     the same scale. ``said_by`` tells who set the departure: ``driver``, ``operator``, ``vehicle``,
-    ``history``, ``default``.
+    ``history``, ``default``. ``gauged`` tells whether it is known what the vehicle really takes: it was
+    told, or the meter has shown it.
     """
 
     session_id: str
@@ -40,6 +41,7 @@ class SessionState:
     v2g: bool
     charge_max_kw: float
     discharge_max_kw: float
+    gauged: bool
     wear_per_kwh: float
     charged_kwh: float
     discharged_kwh: float

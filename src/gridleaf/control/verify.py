@@ -74,6 +74,8 @@ def _learn(evse: LiveEvse, setpoint: float, margin: float) -> None:
         session.discharge_confirmed = evse.power_kw < 0.2 * setpoint
     short = evse.power_kw < setpoint - margin
     tapering = session.soc is not None and session.soc >= _TAPER_SOC
+    if setpoint > margin and (not short or evse.hits >= CYCLES):
+        session.gauged = True
     if setpoint > margin and short and not tapering and evse.power_kw > 1.0 and evse.hits >= CYCLES:
         session.charge_seen_kw = evse.power_kw * 1.05
     elif session.charge_seen_kw is not None and evse.power_kw > session.charge_seen_kw:

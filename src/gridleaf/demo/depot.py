@@ -85,7 +85,7 @@ def demo_site(
         ],
         "stations": vans + pool + guests,
         "vehicles": [_vehicle(n) for n in range(1, VANS + 1)],
-        "defaults": {"stay_h": 5, "energy_kwh": 14, "reserve_soc": 0.3, "v2g": False},
+        "defaults": {"stay_h": 1, "energy_kwh": 12, "reserve_soc": 0.3, "v2g": False},
         "tariff": {
             "source": "csv",
             "import_price": 0.27,

@@ -117,9 +117,11 @@ def _guest(rng: random.Random, day: date, number: int) -> list[Visit]:
         hasty = rng.random() < 0.12
         reach = model.ac_kw * 0.93 * stay / model.capacity_kwh
         gain = min(0.95 - soc, reach * (1.6 if hasty else rng.uniform(0.3, 0.75)))
+        silent = rng.random() < 0.25
+        if silent:
+            gain = min(gain, 9.0 / model.capacity_kwh)
         energy = gain * model.capacity_kwh / 0.93
         told = local(day, hour + stay)
-        silent = rng.random() < 0.25
         result.append(
             Visit(
                 name=f"GUEST-{number:02d}/{day}/{len(result)}",

@@ -46,7 +46,7 @@ class World:
         clear = self._rng("sky", local.date()).uniform(0.35, 1.0)
         cloud = 0.5 + 0.5 * self._noise("cloud", at, minutes=11)
         share = clear + (1 - clear) * 0.3 * cloud - 0.25 * clear * (1 - clear) * cloud
-        return PV_PEAK_KW * max(height, 0.0) ** 1.3 * max(share, 0.05)
+        return PV_PEAK_KW * math.pow(max(height, 0.0), 1.3) * max(share, 0.05)
 
     def _noise(self, name: str, at: datetime, minutes: int) -> float:
         """Smooth noise in -1..1: random values every so many minutes, joined by cosines."""
