@@ -73,15 +73,6 @@ class ReplayVisit:
     discharge_max_kw: float
     flags: tuple[str, ...] = ()
 
-    @property
-    def usable_kwh(self) -> float:
-        """The battery up to the state of charge it left with: as much as it is let have [kWh].
-
-        Station and controller are told of this part only, so that the vehicle is full when it is as
-        full as in the log.
-        """
-        return self.capacity_kwh * self.target_soc
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySite:
@@ -122,7 +113,7 @@ def assumed_site(log: SessionLog, prices: Path, *, evses: int | None = None) -> 
         stations=stations,
         defaults=Defaults(v2g=True),
         tariff=Tariff(source="csv", file=prices, demand_charge_per_kw=DEMAND_CHARGE_PER_KW),
-        control=Control(cycle_s=CYCLE_S, soc_max_age_s=2 * CYCLE_S, meter_max_age_s=2 * CYCLE_S),
+        control=Control(cycle_s=CYCLE_S),
     )
     wanted = [(visit, *where[key]) for key, visit in placed]
     assumptions = (
@@ -377,16 +368,14 @@ def _equip(
             flags=flags,
         )
         visits.append(visit)
-        reserve = site.defaults.reserve_soc / target
         vehicles.append(
             Vehicle(
                 id_token=visit.id_token,
                 name=visit.vehicle,
-                capacity_kwh=visit.usable_kwh,
+                capacity_kwh=capacity,
                 charge_max_kw=power,
                 discharge_max_kw=visit.discharge_max_kw,
-                reserve_soc=min(reserve, 1.0),
-                target_soc=1.0,
+                target_soc=target,
             )
         )
     if not visits:

@@ -35,8 +35,10 @@ from gridleaf.tariff import DayAheadSource, PriceCurve, tariff_prices
 
 WARM_UP = timedelta(minutes=5)
 """Stations connect, boot and are read before the window begins."""
-METER_S = 300.0
+METER_S = 900.0
 """The site's meter and those of the stations report this often [s]."""
+DEMAND_S = 300.0
+"""The demand meter is read more often: its samples hold no longer [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +105,18 @@ class _World:
         self.scenario = scenario
         self.clock = clock
         self.progress = progress
+        # Meters that report seldom must not be taken for dead ones, and wires in memory never
+        # break, so a heartbeat has nothing to tell.
+        control = site.control
+        patience = {
+            "meter_max_age_s": max(control.meter_max_age_s, 2 * METER_S),
+            "soc_max_age_s": max(control.soc_max_age_s, 2 * METER_S),
+        }
         self.site = site.model_copy(
-            update={"control": site.control.model_copy(update={"policy": mode})}
+            update={
+                "control": control.model_copy(update={"policy": mode, **patience}),
+                "server": site.server.model_copy(update={"heartbeat_interval_s": _DAY_S}),
+            }
         )
         rng = random.Random(scenario.seed)
         self.store = MemoryStore()
@@ -200,18 +212,19 @@ class _World:
         vehicle = SimVehicle(
             id_token=visit.id_token,
             name=visit.vehicle,
-            capacity_kwh=visit.usable_kwh,
-            soc=min(visit.arrival_soc / visit.target_soc, 1.0),
+            capacity_kwh=visit.capacity_kwh,
+            soc=visit.arrival_soc,
             charge_max_kw=visit.charge_max_kw,
             discharge_max_kw=visit.discharge_max_kw,
             ac_phases=evse.phases,
             cutoff=1.0,
             min_soc=0.0,
+            limit_soc=visit.target_soc,
             charge_efficiency=evse.charge_efficiency,
             discharge_efficiency=evse.discharge_efficiency,
             ramp_kw_per_s=float("inf"),
             reports_soc=True,
-            target_soc=1.0,
+            target_soc=visit.target_soc,
         )
         first = max(self.minute, 0) // self.interval_min
         tape = Tape(visit, first, soc=[visit.arrival_soc])
@@ -220,7 +233,7 @@ class _World:
         await station.plug(visit.evse_id, vehicle, departure_at=visit.departed_at)
         live = self.platform.controller.live.evse(visit.station_id, visit.evse_id)
         if live is not None and live.session is not None:
-            wish = Wish(departure_at=visit.departed_at, target_soc=1.0)
+            wish = Wish(departure_at=visit.departed_at, target_soc=visit.target_soc)
             await self.platform.wish(live.session.session_id, wish)
 
     async def _leave(self, visit: ReplayVisit) -> None:
@@ -228,28 +241,29 @@ class _World:
         running = self.running.pop(visit.id_token)
         self._count(running)
         vehicle = await station.unplug(visit.evse_id)
-        running.tape.final_soc = vehicle.soc * visit.target_soc
+        running.tape.final_soc = vehicle.soc
         running.tape.soc.append(running.tape.final_soc)
 
     # -- who watches --
 
     async def _meter(self) -> None:
         """The meter at the grid connection; the building's load and generation count as zero."""
+        reading = 0
         while True:
+            now = self.clock.now()
             power = sum(
                 self.stations[r.tape.visit.station_id].power_kw(r.tape.visit.evse_id)
                 for r in self.running.values()
             )
-            await self.platform.measured(
-                SiteMeasurement(
-                    measured_at=self.clock.now(),
-                    grid_kw=power,
-                    pv_kw=0.0,
-                    load_kw=0.0,
-                    source="sim",
+            if reading % (METER_S // DEMAND_S) == 0:
+                await self.platform.measured(
+                    SiteMeasurement(
+                        measured_at=now, grid_kw=power, pv_kw=0.0, load_kw=0.0, source="sim"
+                    )
                 )
-            )
-            await self.clock.sleep(METER_S)
+            self.platform.demand.add(now, power)
+            reading += 1
+            await self.clock.sleep(DEMAND_S)
 
     async def _record(self) -> None:
         minutes = len(self.minute_kwh[""])
@@ -284,7 +298,7 @@ class _World:
         visit = running.tape.visit
         vehicle = self.stations[visit.station_id].vehicle(visit.evse_id)
         if vehicle is not None:
-            running.tape.soc.append(vehicle.soc * visit.target_soc)
+            running.tape.soc.append(vehicle.soc)
 
 
 @dataclass(slots=True)

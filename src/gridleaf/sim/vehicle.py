@@ -207,7 +207,7 @@ def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVeh
             left -= took
             continue
 
-        power = goal
+        power = goal if abs(goal) > _TINY else 0.0
         if power == 0.0:
             break
         if power < 0:

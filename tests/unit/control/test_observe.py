@@ -120,6 +120,16 @@ def test_the_drivers_word_beats_the_vehicles_beats_the_default() -> None:
     assert state.reserve_kwh == pytest.approx(24.0)
 
 
+def test_a_vehicle_is_not_planned_beyond_the_most_it_takes() -> None:
+    live, session = plugged(soc=0.5)
+    session.needs = BPT
+    assert only(seen(live)).max_kwh == 60.0
+    session.needs = replace(BPT, energy_max_kwh=18.0)
+    assert only(seen(live)).max_kwh == pytest.approx(48.0)
+    session.needs = replace(BPT, energy_max_kwh=4.0)
+    assert only(seen(live)).max_kwh == pytest.approx(40.0)
+
+
 def test_habits_stand_in_for_a_silent_driver() -> None:
     live, session = plugged(soc=None)
     session.habit = Wish(departure_at=NOON + timedelta(hours=6), energy_kwh=12.0, said_by="history")
