@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from gridleaf.control.accounts import Totals
 from gridleaf.control.decide import Solver
-from gridleaf.control.live import LiveSession
+from gridleaf.control.live import LiveSession, session_id
 from gridleaf.control.loop import Controller, Foresight, Series
 from gridleaf.control.types import Decision, SiteState
 from gridleaf.domain.clock import Clock, stopwatch
@@ -255,8 +255,8 @@ class Platform:
     async def accept(self, event: StationEvent) -> bool:
         """Durable first, then live."""
         new = await self._store.append(event)
-        if not new:
-            return False
+        if not new or await self._is_history(event):
+            return new
         session = self.controller.apply(event)
         match event:
             case TransactionReported(phase="started"):
@@ -273,6 +273,15 @@ class Platform:
             case _:
                 self.notices.publish("station", {"station_id": event.station_id})
         return True
+
+    async def _is_history(self, event: StationEvent) -> bool:
+        """Whether a report is about a transaction that ended before the last restart."""
+        if not isinstance(event, TransactionReported) or event.phase == "started":
+            return False
+        if self.controller.live.session_of(event.station_id, event.transaction_id) is not None:
+            return False
+        kept = await self._store.session(session_id(event.station_id, event.transaction_id))
+        return kept is not None and kept.state == "ended"
 
     async def authorise(self, station_id: str, id_token: str, evse_id: int | None) -> Authorisation:
         """Who may charge, and whether the energy may flow both ways."""

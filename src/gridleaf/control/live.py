@@ -38,6 +38,9 @@ _IMPORT = "Energy.Active.Import.Register"
 _EXPORT = "Energy.Active.Export.Register"
 _HEADROOM = 1.25
 """A register may run this much ahead of the EVSE's power before the jump is disbelieved."""
+_REMEMBERED = 1000
+"""Sessions that are over and still known by name."""
+_CLOCK_FLAGS = {"clock_unset", "clock_ahead"}
 _ROUNDING_KWH = 0.01
 """A register may seem to step back by this much where it is rounded differently (1.6 meterStop)."""
 _FLOWING_A, _NOMINAL_V = 1.0, 230.0
@@ -166,7 +169,8 @@ class LiveEvse:
     status: ConnectorStatus = "available"
     power_kw: float | None = None
     power_at: datetime | None = None
-    external_limit_kw: float | None = None
+    external_limits_kw: dict[str, float] = field(default_factory=dict)
+    """What external systems limit it to, by source."""
     capabilities: CapabilitiesRead | None = None
     session: LiveSession | None = None
     accepted: DispatchRecord | None = None
@@ -186,6 +190,10 @@ class LiveEvse:
     @property
     def key(self) -> str:
         return f"{self.station.id}/{self.config.id}"
+
+    @property
+    def external_limit_kw(self) -> float | None:
+        return min(self.external_limits_kw.values(), default=None)
 
     def setpoint_kw(self, at: datetime) -> float | None:
         """The accepted setpoint that holds at ``at``; None when none holds."""
@@ -236,6 +244,7 @@ class LiveSite:
         self.site = site
         self.stations: dict[str, LiveStation] = {}
         self.sessions: dict[str, LiveSession] = {}
+        self._over: dict[str, LiveSession] = {}
         self.grid_event: str | None = None
         self.vehicles: dict[str, Vehicle] = {v.id_token: v for v in site.vehicles}
         for station in site.stations:
@@ -295,8 +304,12 @@ class LiveSite:
                     evse.capabilities = event
             case ExternalLimitReported():
                 for evse_id, evse in station.evses.items():
-                    if event.evse_id in (0, evse_id):
-                        evse.external_limit_kw = event.limit_kw
+                    if event.evse_id not in (0, evse_id):
+                        continue
+                    if event.limit_kw is None:
+                        evse.external_limits_kw.pop(event.source, None)
+                    else:
+                        evse.external_limits_kw[event.source] = event.limit_kw
             case Noted():
                 if event.action in GRID_EVENTS and not event.payload.get("alarmEnded"):
                     self.grid_event = f"{event.action} of {event.station_id}"
@@ -329,18 +342,37 @@ class LiveSite:
         session.flag(why, "estimated")
         if evse.session is session:
             _release(evse)
+        self._end(session)
+
+    def _end(self, session: LiveSession) -> None:
+        """No longer live, but remembered for a while: late reports must not bring it back."""
         self.sessions.pop(session.session_id, None)
+        self._over[session.session_id] = session
+        if len(self._over) > _REMEMBERED:
+            del self._over[next(iter(self._over))]
+
+    def _afterwards(self, session: LiveSession, event: TransactionReported) -> LiveSession:
+        """A report about a session that is over counts as history; an end corrects a guessed one."""
+        session.flag(*event.flags, "late_report")
+        self._samples(None, session, event.samples, event.received_at, live=False)
+        if event.phase == "ended":
+            session.ended_at, session.suspect = event.occurred_at, False
+        return session
 
     def _transaction(self, station: LiveStation, event: TransactionReported) -> LiveSession | None:
         name = session_id(event.station_id, event.transaction_id)
         session = self.sessions.get(name)
+        if session is None and name in self._over:
+            return self._afterwards(self._over[name], event)
+        trusted = not _CLOCK_FLAGS & set(event.flags)
+        began_at = event.occurred_at if trusted else event.received_at
         if session is None:
             session = LiveSession(
                 session_id=name,
                 station_id=event.station_id,
                 evse_id=event.evse_id,
                 transaction_id=event.transaction_id,
-                arrived_at=event.occurred_at,
+                arrived_at=began_at,
             )
             if event.phase != "started":
                 session.flag("synthetic_start")
@@ -352,7 +384,7 @@ class LiveSite:
         session.last_event_at = event.received_at
         session.id_token = event.id_token or session.id_token
         if event.phase == "started":
-            session.arrived_at = min(session.arrived_at, event.occurred_at)
+            session.arrived_at = min(session.arrived_at, began_at)
         if session.evse_id is None:
             session.evse_id = event.evse_id
         evse = station.evses.get(session.evse_id) if session.evse_id is not None else None
@@ -360,8 +392,8 @@ class LiveSite:
             self._plug(evse, session, event)
         self._samples(evse, session, event.samples, event.received_at, live=not event.offline)
         if event.phase == "ended":
-            session.ended_at = event.occurred_at
-            self.sessions.pop(name, None)
+            session.ended_at = began_at
+            self._end(session)
             if evse is not None and evse.session is session:
                 _release(evse)
         return session

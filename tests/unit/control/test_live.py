@@ -274,3 +274,49 @@ def test_meter_values_without_a_transaction_belong_to_the_session_of_their_evse(
         )
     )
     assert live.sessions[session_id("DC1", "t1")].charged.total_kwh == pytest.approx(2.0)
+
+
+def test_fault_22_reports_after_the_end_are_history() -> None:
+    live = started()
+    live.apply(tx("ended", 5, 60))
+    late = live.apply(tx("updated", 3, 61, imported(103.0, 40)))
+    assert late is not None
+    assert not late.live
+    assert late.charged.total_kwh == pytest.approx(3.0)
+    assert live.sessions == {}
+
+
+def test_fault_24_a_late_end_corrects_a_session_that_was_closed_by_guess() -> None:
+    live = started()
+    live.apply(tx("started", 0, 90, transaction_id="t2"))
+    corrected = live.apply(tx("ended", 4, 95, occurred_at=at(80)))
+    assert corrected is not None
+    assert corrected.record().state == "ended"
+    assert corrected.ended_at == at(80)
+
+
+def test_fault_28_a_clock_of_1970_does_not_move_an_arrival() -> None:
+    live = LiveSite(site())
+    odd = datetime(1970, 1, 1, tzinfo=NOON.tzinfo)
+    session = live.apply(tx("started", 0, 5, occurred_at=odd, flags=("clock_unset",)))
+    assert session is not None
+    assert session.arrived_at == at(5)
+
+
+def test_the_lowest_of_several_external_limits_holds_until_its_source_lifts_it() -> None:
+    live = started()
+    for source, limit in (("EMS", 11.0), ("SO", 4.0)):
+        live.apply(
+            ExternalLimitReported(
+                station_id="DC1", received_at=at(1), evse_id=1, source=source, limit_kw=limit
+            )
+        )
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.external_limit_kw == 4.0
+    live.apply(
+        ExternalLimitReported(
+            station_id="DC1", received_at=at(2), evse_id=1, source="SO", limit_kw=None
+        )
+    )
+    assert evse.external_limit_kw == 11.0
