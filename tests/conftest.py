@@ -31,7 +31,7 @@ def postgresql_server() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture()
+@pytest.fixture
 def new_database(postgresql_server: str) -> Callable[[], str]:
     """Makes an empty database and gives its URL."""
 

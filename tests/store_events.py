@@ -39,6 +39,13 @@ def report(seq_no: int, phase: str = "updated", **changes: Any) -> TransactionRe
     return TransactionReported(**{**base, **changes})
 
 
+def metered(seq_no: int, **changes: Any) -> TransactionReported:
+    """A report with two samples whose value is its number."""
+    at, value = minutes(seq_no), float(seq_no)
+    pair = sample(value, at), sample(value, at, measurand="SoC")
+    return report(seq_no, samples=pair, **changes)
+
+
 def status(word: Any = "available", at: datetime = NOON, **changes: Any) -> StatusReported:
     base: dict[str, Any] = {
         "station_id": "S1",

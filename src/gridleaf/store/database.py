@@ -19,7 +19,8 @@ from gridleaf.domain.errors import StoreUnavailable
 R = TypeVar("R")
 log = structlog.get_logger()
 
-DATABASE_ERRORS = (DBAPIError, sqlite3.Error, psycopg.Error)
+DATABASE_ERRORS = (DBAPIError, sqlite3.Error, psycopg.Error, OverflowError)
+"""The last is how SQLite's driver refuses a number of more than 64 bits."""
 
 _CACHE_KIB = 65_536
 _POSTGRESQL_ARGS = {

@@ -69,7 +69,7 @@ def _check(path: Path) -> None:
         connection.close()
     if found != "ok":
         raise StoreUnavailable(
-            f"{path} is damaged ({found.strip()}); restore a backup or move the file away"
+            f"{path} is damaged ({found.splitlines()[-1]}); restore a backup or move the file away"
         )
 
 

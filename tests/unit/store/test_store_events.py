@@ -147,9 +147,7 @@ def test_events_of_a_transaction_come_in_the_order_of_seq_no(database: Database)
             for seq_no in (2, 0, 10, 1):
                 await store.append(report(seq_no))
             await store.append(
-                MeterReported(
-                    station_id="S1", received_at=NOON, evse_id=1, transaction_id="T1"
-                )
+                MeterReported(station_id="S1", received_at=NOON, evse_id=1, transaction_id="T1")
             )
             events = await store.transaction_events("S1", "T1")
             assert [e.seq_no for e in events if isinstance(e, TransactionReported)] == [0, 1, 2, 10]
@@ -163,7 +161,8 @@ def test_events_of_a_transaction_come_in_the_order_of_seq_no(database: Database)
 def test_a_transaction_moves_only_forward_and_knows_its_gaps(database: Database) -> None:
     async def row(store: SqlStore) -> tuple[Any, ...]:
         (found,) = await query(
-            store, "SELECT evse_id, first_seq, last_seq, events, started, ended, gap FROM transactions"
+            store,
+            "SELECT evse_id, first_seq, last_seq, events, started, ended, gap FROM transactions",
         )
         return tuple(found)
 
@@ -193,9 +192,7 @@ def test_samples_become_series_of_their_evse(database: Database) -> None:
                 report(2, samples=(sample(9.9, minutes(1)), sample(math.inf, minutes(2))))
             )
             await store.append(
-                MeterReported(
-                    station_id="S1", received_at=NOON, evse_id=0, samples=(sample(40.0),)
-                )
+                MeterReported(station_id="S1", received_at=NOON, evse_id=0, samples=(sample(40.0),))
             )
             await store.append(
                 report(0, transaction_id="T2", evse_id=None, samples=(sample(7.0, minutes(5)),))

@@ -24,7 +24,7 @@ from gridleaf.domain.events import (
 from gridleaf.store.database import Database, postgresql_database, sqlite_database
 from gridleaf.store.sql import SqlStore
 from gridleaf.store.tables import metadata
-from store_events import NOON, minutes, report, sample, status
+from store_events import minutes, report, sample, status
 
 STATIONS = st.sampled_from(["S1", "S2"])
 EVSES = st.integers(0, 2)

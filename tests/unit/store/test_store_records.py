@@ -176,9 +176,7 @@ def test_the_last_dispatch_of_each_evse_is_the_one_sent_last(database: Database)
         }
         return DispatchRecord(**{**base, **changes})
 
-    refused = dispatch(
-        1, 5, accepted=False, transaction_id=None, expires_at=None, steps=(), rung=2
-    )
+    refused = dispatch(1, 5, accepted=False, transaction_id=None, expires_at=None, steps=(), rung=2)
 
     async def main() -> None:
         async with opened(database) as store:
@@ -191,7 +189,9 @@ def test_the_last_dispatch_of_each_evse_is_the_one_sent_last(database: Database)
 
 def test_measurements_of_one_instant_complete_each_other(database: Database) -> None:
     at = minutes(5)
-    grid = SiteMeasurement(measured_at=at, grid_kw=-3.5, source="mqtt", grid_phase_a=(1.0, 2.0, -3.0))
+    grid = SiteMeasurement(
+        measured_at=at, grid_kw=-3.5, source="mqtt", grid_phase_a=(1.0, 2.0, -3.0)
+    )
     pv = SiteMeasurement(measured_at=at, pv_kw=8.0, source="mqtt")
 
     async def main() -> None:
@@ -272,14 +272,14 @@ def test_accounts_and_values_are_kept_and_replaced(durable: Callable[[], Databas
             await store.save_account(ada)
             await store.save_account(replace(ada, role="operator"))
             await store.save_value("key", "1")
-            await store.save_value("key", "{\"ü\": 2}")
+            await store.save_value("key", '{"ü": 2}')
         async with opened(durable()) as store:
             assert await store.accounts() == [replace(ada, role="operator"), bot]
             assert await store.account("bot") == bot
             assert await store.delete_account("bot")
             assert not await store.delete_account("bot")
             assert await store.account("bot") is None
-            assert await store.value("key") == "{\"ü\": 2}"
+            assert await store.value("key") == '{"ü": 2}'
             assert await store.value("nothing") is None
 
     asyncio.run(main())
