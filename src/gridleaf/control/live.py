@@ -40,6 +40,8 @@ _HEADROOM = 1.25
 """A register may run this much ahead of the EVSE's power before the jump is disbelieved."""
 _REMEMBERED = 1000
 """Sessions that are over and still known by name."""
+_TRAVEL = timedelta(minutes=2)
+"""A reading may be this old when it arrives; one that claims more has a clock that lies."""
 _CLOCK_FLAGS = {"clock_unset", "clock_ahead"}
 _ROUNDING_KWH = 0.01
 """A register may seem to step back by this much where it is rounded differently (1.6 meterStop)."""
@@ -441,7 +443,8 @@ class LiveSite:
             batch = list(group)
             power = power_kw(batch)
             if evse is not None and live and power is not None:
-                evse.power_kw, evse.power_at = power, received_at
+                on_time = received_at - _TRAVEL <= measured_at <= received_at
+                evse.power_kw, evse.power_at = power, measured_at if on_time else received_at
             if session is None:
                 continue
             for sample in batch:

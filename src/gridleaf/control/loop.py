@@ -302,9 +302,8 @@ class Controller:
     async def _within(
         self, tasks: Sequence[asyncio.Future[bool]], timeout_s: float
     ) -> tuple[list[asyncio.Future[bool]], list[asyncio.Future[bool]]]:
-        waiting = asyncio.gather(*(asyncio.shield(task) for task in tasks))
         try:
-            await self.clock.wait_for(waiting, timeout_s)
+            await self.clock.wait_for(asyncio.wait(tasks), timeout_s)
         except TimeoutError:
             log.warning("reductions_slow", count=sum(not t.done() for t in tasks))
         return [t for t in tasks if t.done()], [t for t in tasks if not t.done()]

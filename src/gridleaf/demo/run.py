@@ -19,16 +19,19 @@ from gridleaf.demo.life import Life
 from gridleaf.demo.world import START, World
 from gridleaf.domain.clock import Clock, RealClock
 from gridleaf.domain.errors import ConfigError
+from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig, Station
 from gridleaf.ocpp.wire import Wire, memory_wires
 from gridleaf.platform import Platform
 from gridleaf.sim.dial import dial
 from gridleaf.sim.virtual import run_virtual
 from gridleaf.store import open_store, sqlite_store
+from gridleaf.store.port import Store
 from gridleaf.tariff import DayAheadSource
 
 REMEMBER_S = 2.0
 """How often, in the machine's time, the world is written down [s]."""
+PAST_DAYS = 4
 _KEY = "demo"
 
 
@@ -95,7 +98,7 @@ async def _play(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
         meter_max_age_s=max(60.0, 3 * options.speed),
     )
     world = World(options.seed)
-    kept = await _kept(site)
+    kept = await _kept(site, world)
     if kept is not None and kept["seed"] != options.seed:
         raise ConfigError(
             str(options.data_dir),
@@ -159,14 +162,31 @@ async def _until(stop: asyncio.Event, seconds: float | None, *work: asyncio.Task
             task.result()
 
 
-async def _kept(site: SiteConfig) -> dict[str, Any] | None:
+async def _kept(site: SiteConfig, world: World) -> dict[str, Any] | None:
+    """The world as it was left; a new one gets a past to learn from."""
     store = open_store(site.storage)
     await store.open()
     try:
         text = await store.value(_KEY)
+        if text is None:
+            await _past(store, world)
     finally:
         await store.close()
     return None if text is None else dict(json.loads(text))
+
+
+async def _past(store: Store, world: World) -> None:
+    """What the site meter showed in the days before, so that forecasts have something to go by."""
+    quarter = timedelta(minutes=15)
+    times = [START - n * quarter for n in range(PAST_DAYS * 96, 0, -1)]
+    await store.save_measurements(
+        [
+            SiteMeasurement(
+                measured_at=at, pv_kw=world.pv_kw(at), load_kw=world.load_kw(at), source="sim"
+            )
+            for at in times
+        ]
+    )
 
 
 async def _write_down(life: Life, platform: Platform, speed: float) -> None:
@@ -190,6 +210,7 @@ async def _simulate(site: SiteConfig, seed: int, hours: float, clock: Clock) -> 
     world = World(seed)
     store = sqlite_store(None)
     await store.open()
+    await _past(store, world)
     platform = Platform(
         site,
         clock=clock,
