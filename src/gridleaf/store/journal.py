@@ -23,7 +23,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gridleaf.domain.events import MeterReported, StationEvent, TransactionReported, to_json
+from gridleaf.domain.events import (
+    ExternalLimitReported,
+    MeterReported,
+    StationEvent,
+    StatusReported,
+    TransactionReported,
+    to_json,
+)
 from gridleaf.domain.meter import MeterSample
 from gridleaf.store.database import driver
 from gridleaf.store.tables import Instant, events, latest, micros, samples, transactions
@@ -203,5 +210,9 @@ def _sample_row(sample: MeterSample) -> tuple[Any, ...]:
 
 
 def _state_row(event: StationEvent, row_id: int) -> tuple[Any, ...]:
-    evse_id = getattr(event, "evse_id", 0)
-    return event.kind, event.station_id, evse_id, getattr(event, "connector_id", 0), row_id
+    part = ""
+    if isinstance(event, StatusReported):
+        part = str(event.connector_id)
+    elif isinstance(event, ExternalLimitReported):
+        part = event.source
+    return event.kind, event.station_id, getattr(event, "evse_id", 0), part, row_id

@@ -142,8 +142,8 @@ class Store(Protocol):
         """What it takes to rebuild the live state, in the order it was committed.
 
         All events of every transaction without ``ended``; per station the last ``booted``; the last
-        ``status`` per connector, ``capabilities`` and ``external_limit`` per EVSE; the ``needs`` that
-        came since the oldest open transaction of their EVSE began.
+        ``status`` per connector, ``capabilities`` per EVSE and ``external_limit`` per EVSE and source;
+        the ``needs`` that came since the oldest open transaction of their EVSE began.
         """
 
     async def next_epoch(self, station_id: str) -> int:

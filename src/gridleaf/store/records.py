@@ -134,7 +134,7 @@ def save_dispatches(connection: Connection, items: Sequence[DispatchRecord]) -> 
             "kind": "dispatch",
             "station_id": item.station_id,
             "evse_id": item.evse_id,
-            "connector_id": 0,
+            "part": "",
             "row_id": connection.scalar(added),
         }
         replace_rows(connection, tables.latest, [newest])

@@ -182,11 +182,14 @@ latest = Table(
     _key("kind"),
     _key("station_id"),
     _key("evse_id", Integer),
-    _key("connector_id", Integer),
+    _key("part"),
     _must("row_id", BigInteger),
     sqlite_with_rowid=False,
 )
-"""The newest row of ``events`` (by kind of event) or ``dispatches`` (kind ``dispatch``)."""
+"""The newest row of ``events`` (by kind of event) or ``dispatches`` (kind ``dispatch``).
+
+``part`` is the connector of a ``status``, the source of an ``external_limit``, else "".
+"""
 
 starts = Table(
     "starts",

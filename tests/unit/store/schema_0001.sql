@@ -76,16 +76,16 @@ CREATE TABLE latest (
 	kind TEXT NOT NULL, 
 	station_id TEXT NOT NULL, 
 	evse_id INTEGER NOT NULL, 
-	connector_id INTEGER NOT NULL, 
+	part TEXT NOT NULL, 
 	row_id BIGINT NOT NULL, 
-	PRIMARY KEY (kind, station_id, evse_id, connector_id)
+	PRIMARY KEY (kind, station_id, evse_id, part)
 )
  WITHOUT ROWID
 
 ;
-INSERT INTO "latest" VALUES('booted','S1',0,0,1);
-INSERT INTO "latest" VALUES('dispatch','S1',1,0,1);
-INSERT INTO "latest" VALUES('status','S1',1,1,2);
+INSERT INTO "latest" VALUES('booted','S1',0,'',1);
+INSERT INTO "latest" VALUES('dispatch','S1',1,'',1);
+INSERT INTO "latest" VALUES('status','S1',1,'1',2);
 CREATE TABLE measurements (
 	measured_at BIGINT NOT NULL, 
 	source TEXT NOT NULL, 

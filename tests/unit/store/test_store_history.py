@@ -48,7 +48,9 @@ def events(draw: st.DrawFn) -> StationEvent:
         case 2:
             return CapabilitiesRead(**base, evse_id=evse_id)
         case 3:
-            return ExternalLimitReported(**base, evse_id=evse_id, source="EMS", limit_kw=1.0)
+            return ExternalLimitReported(
+                **base, evse_id=evse_id, source=draw(st.sampled_from("ab")), limit_kw=1.0
+            )
         case 4:
             return NeedsReported(**base, evse_id=evse_id, requested_transfer="DC")
         case 5:
@@ -107,7 +109,7 @@ def reference(reported: Sequence[StationEvent]) -> list[StationEvent]:
             if start is not None and e.received_at >= start:
                 wanted.add(number)
         elif not isinstance(e, Connected):
-            place = getattr(e, "evse_id", 0), getattr(e, "connector_id", 0)
+            place = [getattr(e, name, None) for name in ("evse_id", "connector_id", "source")]
             newest[e.kind, e.station_id, *place] = number
     return [kept[number] for number in sorted(wanted | set(newest.values()))]
 

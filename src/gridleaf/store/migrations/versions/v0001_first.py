@@ -76,7 +76,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text, primary_key=True, autoincrement=False),
         sa.Column("station_id", sa.Text, primary_key=True, autoincrement=False),
         sa.Column("evse_id", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("connector_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("part", sa.Text, primary_key=True, autoincrement=False),
         sa.Column("row_id", BIG, nullable=False),
         sqlite_with_rowid=False,
     )
