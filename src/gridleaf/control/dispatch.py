@@ -130,8 +130,8 @@ def default_order(evse: LiveEvse, share_kw: float, unit: str, voltage_v: float) 
     )
 
 
-def remember(live: LiveSite, record: DispatchRecord) -> None:
-    """Fold the station's answer to a setpoint into the live view."""
+def remember(live: LiveSite, record: DispatchRecord, at: datetime) -> None:
+    """Fold the station's answer to a setpoint, which came at ``at``, into the live view."""
     evse = live.evse(record.station_id, record.evse_id)
     session = evse.session if evse is not None else None
     if evse is None or session is None or session.transaction_id != record.transaction_id:
@@ -144,4 +144,4 @@ def remember(live: LiveSite, record: DispatchRecord) -> None:
     before = evse.setpoint_kw(record.sent_at)
     evse.accepted = record
     if before is None or abs(before - record.steps[0][1]) > 1e-6:
-        evse.changed_at = record.sent_at
+        evse.changed_at = at

@@ -325,7 +325,7 @@ class Controller:
         except ProtocolError as error:
             status = error.code
         record = replace(order.record, accepted=accepted, status=status)
-        remember(self.live, record)
+        remember(self.live, record, self.clock.now())
         if not accepted:
             log.warning(
                 "setpoint_refused", station=order.station_id, evse=order.evse_id, status=status

@@ -57,7 +57,7 @@ def reads(evse: LiveEvse, power_kw: float, minutes: float) -> None:
 
 def test_taking_more_than_the_setpoint_for_two_cycles_is_disobedience() -> None:
     live, evse = live_evse()
-    remember(live, commanded(7.0))
+    remember(live, commanded(7.0), NOON)
     reads(evse, 20.0, 1)
     judge(live, NOON + timedelta(minutes=1))
     assert evse.obeying
@@ -69,7 +69,7 @@ def test_taking_more_than_the_setpoint_for_two_cycles_is_disobedience() -> None:
 
 def test_the_same_reading_counts_once() -> None:
     live, evse = live_evse()
-    remember(live, commanded(7.0))
+    remember(live, commanded(7.0), NOON)
     reads(evse, 20.0, 1)
     for minutes in (1, 2, 3):
         judge(live, NOON + timedelta(minutes=minutes))
@@ -78,7 +78,7 @@ def test_the_same_reading_counts_once() -> None:
 
 def test_a_reading_from_before_the_setpoint_took_effect_proves_nothing() -> None:
     live, evse = live_evse()
-    remember(live, commanded(7.0))
+    remember(live, commanded(7.0), NOON)
     for seconds in (5, 10, 15):
         evse.power_kw, evse.power_at = 20.0, NOON + timedelta(seconds=seconds)
         judge(live, NOON + timedelta(seconds=seconds))
@@ -88,7 +88,7 @@ def test_a_reading_from_before_the_setpoint_took_effect_proves_nothing() -> None
 
 def test_taking_less_is_the_vehicles_right_and_its_maximum_is_learned() -> None:
     live, evse = live_evse()
-    remember(live, commanded(20.0))
+    remember(live, commanded(20.0), NOON)
     for minutes in (1, 6):
         reads(evse, 7.0, minutes)
         judge(live, NOON + timedelta(minutes=minutes))
@@ -99,7 +99,7 @@ def test_taking_less_is_the_vehicles_right_and_its_maximum_is_learned() -> None:
 
 def test_discharging_that_no_meter_shows_is_not_relied_on() -> None:
     live, evse = live_evse()
-    remember(live, commanded(-10.0))
+    remember(live, commanded(-10.0), NOON)
     for minutes in (1, 6):
         reads(evse, 0.0, minutes)
         judge(live, NOON + timedelta(minutes=minutes))
@@ -109,7 +109,7 @@ def test_discharging_that_no_meter_shows_is_not_relied_on() -> None:
 
 def test_discharging_more_than_told_is_disobedience() -> None:
     live, evse = live_evse()
-    remember(live, commanded(-5.0))
+    remember(live, commanded(-5.0), NOON)
     for minutes in (1, 6):
         reads(evse, -12.0, minutes)
         judge(live, NOON + timedelta(minutes=minutes))
@@ -119,7 +119,7 @@ def test_discharging_more_than_told_is_disobedience() -> None:
 def test_two_good_cycles_restore_trust_on_the_rung_that_worked() -> None:
     live, evse = live_evse()
     evse.obeying, evse.rung = False, 2
-    remember(live, commanded(7.0))
+    remember(live, commanded(7.0), NOON)
     for minutes in (1, 6):
         reads(evse, 6.9, minutes)
         judge(live, NOON + timedelta(minutes=minutes))
@@ -129,18 +129,18 @@ def test_two_good_cycles_restore_trust_on_the_rung_that_worked() -> None:
 
 def test_a_refusal_climbs_the_ladder_and_a_time_out_does_not() -> None:
     live, evse = live_evse()
-    remember(live, commanded(7.0, accepted=False, status="timeout"))
+    remember(live, commanded(7.0, accepted=False, status="timeout"), NOON)
     assert evse.refused
     assert evse.rung == 0
-    remember(live, commanded(7.0, accepted=False, status="Rejected"))
+    remember(live, commanded(7.0, accepted=False, status="Rejected"), NOON)
     assert evse.rung == 1
-    remember(live, commanded(7.0))
+    remember(live, commanded(7.0), NOON)
     assert not evse.refused
 
 
 def test_an_answer_for_a_transaction_that_is_over_changes_nothing() -> None:
     live, evse = live_evse()
-    remember(live, commanded(7.0, transaction_id="old"))
+    remember(live, commanded(7.0, transaction_id="old"), NOON)
     assert evse.accepted is None
 
 
