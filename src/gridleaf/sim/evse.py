@@ -193,6 +193,10 @@ class SimEvse:
     def occupied(self) -> bool:
         return self.vehicle is not None
 
+    def forget_status(self) -> None:
+        """The status did not get through: it is to be told again."""
+        self.status_told = None
+
     def open_contactor(self) -> None:
         """The vehicle neither takes nor gives from now on."""
         if self.vehicle is not None:

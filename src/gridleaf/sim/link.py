@@ -120,9 +120,14 @@ class Link:
             raise ConnectionLost("offline")
         return await self._peer.call(*message)
 
-    def call_later(self, message: Message, then: Callable[[Payload], None] | None = None) -> None:
-        """Call without waiting; a failure is only noted."""
-        self.spawn(self._call_quietly(message, then))
+    def call_later(
+        self,
+        message: Message,
+        then: Callable[[Payload], None] = lambda _: None,
+        otherwise: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Call without waiting: ``then`` takes the answer, ``otherwise`` hears that there is none."""
+        self.spawn(self._call_quietly(message, then, otherwise))
 
     def report(self, reports: Iterable[Report]) -> None:
         """Keep reports until they are delivered, in order."""
@@ -154,13 +159,18 @@ class Link:
         else:
             self._group.create_task(work)
 
-    async def _call_quietly(self, message: Message, then: Callable[[Payload], None] | None) -> None:
+    async def _call_quietly(
+        self,
+        message: Message,
+        then: Callable[[Payload], None],
+        otherwise: Callable[[], None],
+    ) -> None:
         try:
             answer = await self.call(message)
         except (ConnectionLost, CallTimeout, RejectedByStation) as error:
             _log.info("sim_call_failed", station=self.name, error=str(error))
-            return
-        if then is not None:
+            otherwise()
+        else:
             then(answer)
 
     async def _serve(self, wire: Wire) -> None:

@@ -369,7 +369,7 @@ class SimStation:
         word = str(message[1].get("status", message[1].get("connectorStatus")))
         if self.link.online and (again or word != evse.status_told):
             evse.status_told = word
-            self.link.call_later(message)
+            self.link.call_later(message, otherwise=evse.forget_status)
 
     def set_available(self, evse: SimEvse, available: bool) -> Literal["Accepted", "Scheduled"]:
         """Operative or not; a running transaction is let finish."""
