@@ -43,6 +43,8 @@ Topic = Literal["state", "decision", "station", "session", "alert"]
 CHARGE_ONLY = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
 BIDIRECTIONAL = ("AC_BPT", "DC_BPT")
 _FORECAST_S = 60.0
+_STEP_H = 0.25
+"""Horizon of a state that is only looked at for what is now [h]."""
 _HISTORY = timedelta(days=28)
 
 
@@ -359,11 +361,12 @@ class Platform:
         if (
             self._forecast is None
             or now - self._forecast[0] > _FORECAST_S
-            or len(self._forecast[2].load_kw) != len(step_h)
+            or len(self._forecast[2].load_kw) < len(step_h)
         ):
             expected = forecast_site(self._history, start, step_h, timezone=self._site.timezone)
             self._forecast = (now, start, expected)
-        load, pv = self._forecast[2].load_kw.copy(), self._forecast[2].pv_kw.copy()
+        load = self._forecast[2].load_kw[: len(step_h)].copy()
+        pv = self._forecast[2].pv_kw[: len(step_h)].copy()
         if len(step_h):
             load[0] = newest.load_kw if newest.load_kw is not None else load[0]
             pv[0] = newest.pv_kw if newest.pv_kw is not None else pv[0]
@@ -501,7 +504,7 @@ class Platform:
     def _account(self) -> None:
         """Bring the books up to now."""
         accounts = self.controller.accounts
-        accounts.tick(self.controller.observe(), self.controller.live)
+        accounts.tick(self.controller.observe(_STEP_H), self.controller.live)
         self.uncontrolled_demand.add(self._clock.now(), accounts.uncontrolled_grid_kw)
 
     def _with_base(self, measurement: SiteMeasurement) -> SiteMeasurement:

@@ -176,11 +176,29 @@ class Controller:
 
     # -- the cycle --
 
-    def outlook(self, at: datetime) -> Outlook:
-        """Prices, limits and forecasts from ``at`` to the end of the horizon."""
-        start, step_h = step_grid(at, self.site.control.horizon_h)
+    def outlook(self, at: datetime, horizon_h: float | None = None) -> Outlook:
+        """Prices, limits and forecasts from ``at`` to the end of the horizon, the site's by default."""
+        start, step_h = step_grid(at, horizon_h or self.site.control.horizon_h)
         buy, sell, known = self._foresight.prices(start, step_h)
         load, pv = self._foresight.base(start, step_h, self.measurement)
+        imports, exports = self._limits_by_step(start, step_h)
+        return Outlook(
+            start=start,
+            step_h=step_h,
+            import_price=buy,
+            export_price=sell,
+            price_known=known,
+            load_kw=load,
+            pv_kw=pv,
+            import_limit_kw=imports,
+            export_limit_kw=exports,
+        )
+
+    def _limits_by_step(self, start: datetime, step_h: Sequence[float]) -> tuple[Series, Series]:
+        """Import and export limit of each step: the smallest that holds within it."""
+        if not self.site.limit_windows:
+            import_kw, export_kw = self._limits(start)
+            return (import_kw,) * len(step_h), (export_kw,) * len(step_h)
         imports, exports = [], []
         edge = start
         for hours in step_h:
@@ -193,23 +211,13 @@ class Controller:
             imports.append(min(limit[0] for limit in limits))
             exports.append(min(limit[1] for limit in limits))
             edge = end
-        return Outlook(
-            start=start,
-            step_h=step_h,
-            import_price=buy,
-            export_price=sell,
-            price_known=known,
-            load_kw=load,
-            pv_kw=pv,
-            import_limit_kw=tuple(imports),
-            export_limit_kw=tuple(exports),
-        )
+        return tuple(imports), tuple(exports)
 
     def _limits(self, at: datetime) -> tuple[float, float]:
         return grid_limits_kw(self.site, at, self.imposed.import_kw, self.imposed.export_kw)
 
-    def observe(self) -> SiteState:
-        """The state of the site now."""
+    def observe(self, horizon_h: float | None = None) -> SiteState:
+        """The state of the site now; with a short horizon it costs much less."""
         at = self.clock.now()
         state = observe(
             self.live,
@@ -218,7 +226,7 @@ class Controller:
             measurement=self.measurement,
             imposed=self.imposed,
             peak_so_far_kw=self._peak_kw(),
-            outlook=self.outlook(at),
+            outlook=self.outlook(at, horizon_h),
         )
         for evse in state.evses:
             if evse.session is not None and evse.session.session_id in self.live.sessions:
