@@ -277,6 +277,7 @@ class FakePlatform:
             v2g=config.discharge_max_kw > 0 and number % 5 != 0,
             charge_max_kw=min(config.charge_max_kw, MODELS[number % len(MODELS)][2]),
             discharge_max_kw=config.discharge_max_kw,
+            gauged=knows_soc,
             wear_per_kwh=0.04,
             charged_kwh=round(4 + 0.6 * number, 2),
             discharged_kwh=round(0.4 * number, 2) if config.discharge_max_kw else 0.0,
@@ -286,12 +287,13 @@ class FakePlatform:
     def _make_decision(self) -> Decision:
         state, outlook = self._state, self._state.outlook
         plans, setpoints, alerts = [], [], []
+        net = [load - pv for load, pv in zip(outlook.load_kw, outlook.pv_kw, strict=True)]
         for evse in state.evses:
             if evse.session is None:
                 if not evse.online:
                     alerts.append(_alert("station_offline", "warning", evse.key, "Offline."))
                 continue
-            plan = _plan(evse, evse.session, outlook)
+            plan = _plan(evse, evse.session, outlook, net)
             plans.append(plan)
             setpoints.append(_setpoint(evse, evse.session, outlook.start))
             if plan.unmet_kwh > 0.1:
@@ -312,10 +314,6 @@ class FakePlatform:
                         "Does not follow its setpoint: 11.0 kW reserved.",
                     )
                 )
-        grid = tuple(
-            outlook.load_kw[t] - outlook.pv_kw[t] + sum(p.power_kw[t] for p in plans)
-            for t in range(len(STEP_H))
-        )
         return Decision(
             at=state.at,
             trigger="timer",
@@ -326,7 +324,7 @@ class FakePlatform:
             plan_seconds=0.214,
             setpoints=tuple(setpoints),
             sessions=tuple(plans),
-            grid_kw=grid,
+            grid_kw=tuple(net),
             shadow_price=outlook.import_price,
             alerts=tuple(alerts),
             notes=("24 h planned in 48 steps",),
@@ -603,23 +601,33 @@ def _setpoint(evse: EvseState, session: SessionState, at: datetime) -> Setpoint:
     )
 
 
-def _plan(evse: EvseState, session: SessionState, outlook: Outlook) -> SessionPlan:
-    """Sell in the dearest hours before departure, charge in the cheapest that are left."""
+def _plan(
+    evse: EvseState, session: SessionState, outlook: Outlook, net: list[float]
+) -> SessionPlan:
+    """Sell in the dearest hours, charge in the cheapest, first come first served inside the limits.
+
+    ``net`` is the grid power of everybody before [kW]; this session's is added to it.
+    """
     starts = [outlook.start + timedelta(hours=h) for h in accumulate(STEP_H[:-1], initial=0.0)]
     inside = [t for t, at in enumerate(starts) if at < session.departure_at]
     power = [0.0] * len(STEP_H)
     energy = session.energy_kwh
     if session.v2g and evse.discharge_max_kw and len(inside) > 8:
-        for t in sorted(inside, key=lambda t: -outlook.import_price[t])[:6]:
-            give = min(14.0, (energy - session.reserve_kwh - 4) * 0.9 / STEP_H[t])
+        for t in sorted(inside, key=lambda t: -outlook.import_price[t])[:9]:
+            room = outlook.export_limit_kw[t] + net[t]
+            give = min(9.0, room, (energy - session.reserve_kwh - 4) * 0.9 / STEP_H[t])
             if give > 1:
                 power[t] = -give
                 energy -= give * STEP_H[t] / 0.93
     need = session.target_kwh - energy
     for t in sorted(inside, key=lambda t: outlook.import_price[t]):
-        if power[t] == 0.0 and need > 0.01:
-            power[t] = min(session.charge_max_kw, need / STEP_H[t] / 0.93)
-            need -= power[t] * STEP_H[t] * 0.93
+        room = outlook.import_limit_kw[t] - net[t]
+        take = min(session.charge_max_kw, 9.0, room, need / STEP_H[t] / 0.93)
+        if power[t] == 0.0 and take > 0.01:
+            power[t] = take
+            need -= take * STEP_H[t] * 0.93
+    for t, kw in enumerate(power):
+        net[t] += kw
     level, levels = session.energy_kwh, []
     for t, kw in enumerate(power):
         level += kw * STEP_H[t] * (0.93 if kw > 0 else 1 / 0.93)

@@ -113,6 +113,7 @@ def frame(request: Request, title: str, here: str) -> Iterator[Visit]:
     visit = visit_of(request)
     console, principal = visit.console, visit.principal
     ui.page_title(f"{title} · {console.platform.site.name}")
+    _one_main()
     link("Skip to the content", "#main", "skip")
     with box("div", "shell"):
         with box("header", "topbar"):
@@ -157,6 +158,13 @@ def frame(request: Request, title: str, here: str) -> Iterator[Visit]:
             ui.navigate.to("/login")
 
     visit.every(tick)
+
+
+def _one_main() -> None:
+    """Quasar wraps the whole page in a main landmark; ours is the one inside the frame."""
+    around = ui.context.client.content.parent_slot
+    if around is not None:
+        around.parent.props["role"] = "presentation"
 
 
 def _theme_button() -> None:

@@ -223,7 +223,7 @@ def read_frames(records: list[FrameRecord], times: list[str]) -> list[Frame]:
         else:
             action = actions.get((not record.outgoing, str(content[1])), "")
         payload = (
-            content[2] if kind == "answer" else content[3:] if kind == "error" else content[-1]
+            content[2] if kind == "answer" else content[2:] if kind == "error" else content[-1]
         )
         frames.append(
             Frame(
@@ -277,7 +277,7 @@ def _frames(frames: tuple[Frame, ...]) -> None:
         return
     with box("div", "frames"):
         for one in frames:
-            with box("details", f"ocpp {one.kind}"):
+            with box("details", "ocpp refused" if one.kind == "error" else "ocpp"):
                 with box("summary"):
                     say("time", one.at, "quiet")
                     icon("down" if one.outgoing else "up")
