@@ -141,8 +141,10 @@ def finish(
     notes = list(notes)
     missing = np.count_nonzero(result.unmet_kwh)
     if missing:
-        together = f"{result.unmet_kwh.sum():.2f} kWh together"
-        notes.append(f"{missing} visits miss their target, by {together}")
+        notes.append(
+            f"{missing} of {len(result.unmet_kwh)} visits miss the target, "
+            f"by {result.unmet_kwh.sum():.2f} kWh together"
+        )
     if result.over_limit_kw.any():
         notes.append(f"a limit is exceeded, by up to {result.over_limit_kw.max():.2f} kW")
     if result.row_over_kw.any():

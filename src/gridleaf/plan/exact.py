@@ -65,7 +65,7 @@ def solve_exact(
         searched = _search(model, limit_s)
         model = replace(model, lower=searched.lower, upper=searched.upper)
         limit_s = max(limit_s - searched.seconds, 0.1 * limit_s)
-    values, duals = _simplex(model, limit_s)
+    values, duals = simplex(model, limit_s)
     first = len(model.charge_at[0])
     charge = _schedule(problem, problem.visits.charge_kw, model.charge_at, values)
     discharge = _schedule(problem, problem.visits.discharge_kw, model.discharge_at, values[first:])
@@ -81,7 +81,7 @@ def solve_exact(
         method="exact",
         charge_kw=charge,
         discharge_kw=discharge,
-        lower_bound_eur=_lower_bound(model, duals) if searched is None else searched.bound,
+        lower_bound_eur=lower_bound(model, duals) if searched is None else searched.bound,
         shadow_price_eur_per_kwh=np.where(
             model.balance >= 0, -np.append(duals, 0.0)[model.balance], 0.0
         ),
@@ -151,7 +151,7 @@ def _run(highs: highspy.Highs) -> None:
         raise PlanningFailed(f"HiGHS ended without a plan: {reason}")
 
 
-def _simplex(model: Model, limit_s: float) -> tuple[Floats, Floats]:
+def simplex(model: Model, limit_s: float) -> tuple[Floats, Floats]:
     """Values of the columns and duals of the rows."""
     if not len(model.cost):
         return np.zeros(0), np.zeros(0)
@@ -197,7 +197,7 @@ def _search(model: Model, limit_s: float) -> _Searched:
     return _Searched(lower, upper, highs.getInfo().mip_dual_bound, highs.getRunTime())
 
 
-def _lower_bound(model: Model, duals: Floats) -> float:
+def lower_bound(model: Model, duals: Floats) -> float:
     """What any plan costs at least, by weak duality from any prices of the rows.
 
     All columns have finite bounds, so every price gives a finite bound; a price of a one-sided row

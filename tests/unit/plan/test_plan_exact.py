@@ -67,7 +67,7 @@ def test_a_target_out_of_reach_leaves_the_rest_unmet() -> None:
     assert plan.charge_kw[0].tolist() == pytest.approx([10, 10, 10, 10])
     price = penalties(problem).unmet_eur_per_kwh
     assert plan.objective_eur == pytest.approx(10 * (0.3 + 0.1 + 0.2 + 0.4) + 10 * price)
-    assert "1 visits miss their target, by 10.00 kWh together" in plan.notes
+    assert "1 of 1 visits miss the target, by 10.00 kWh together" in plan.notes
 
 
 def test_a_car_that_leaves_as_it_comes_can_only_miss_its_target() -> None:

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks.instances import fleet
+
+from gridleaf.cli import main
+from gridleaf.cli import plan as command
+from gridleaf.plan import read_plan, read_problem, verify, write_problem
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "plan").glob("*.json"))
+
+
+def run(*args: object) -> int:
+    """Exit code of ``gridleaf plan``."""
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", *map(str, args)])
+    return int(ended.value.code or 0)
+
+
+def summary_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_is_planned_and_verified(
+    example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "plan.json"
+    assert run(example, "--out", out, "--json") == 0
+    summary = summary_of(capsys)
+    assert summary["verified"] is True
+    assert summary["problems"] == []
+    assert 0 <= summary["gap"] < 1e-6
+    plan = read_plan(out)
+    assert verify(read_problem(example), plan) == []
+    assert plan.objective_eur == pytest.approx(summary["objective_eur"])
+
+
+def test_the_examples_show_what_they_are_named_for(capsys: pytest.CaptureFixture[str]) -> None:
+    summaries = {}
+    for example in EXAMPLES:
+        run(example, "--json")
+        summaries[example.stem] = summary_of(capsys)
+    assert summaries["depot-v2g"]["unmet_kwh"] == 0
+    assert summaries["depot-v2g"]["over_limit_kw"] == 0
+    assert summaries["negative-prices"]["objective_eur"] < 0
+    assert summaries["out-of-reach"]["unmet_kwh"] > 0
+    assert summaries["out-of-reach"]["over_limit_kw"] == pytest.approx(5)
+
+
+def test_large_problems_go_in_and_out_as_arrays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem, plan = tmp_path / "problem.npz", tmp_path / "plan.npz"
+    write_problem(fleet(10), problem)
+    assert run(problem, "--out", plan, "--json") == 0
+    assert summary_of(capsys)["objective_eur"] == pytest.approx(43.399446)
+    assert verify(fleet(10), read_plan(plan)) == []
+
+
+def test_people_read_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(EXAMPLES[0]) == 0
+    text = capsys.readouterr().out
+    for word in ("depot", "row A", "objective", "lower bound", "gap", "accepts the plan"):
+        assert word in text
+
+
+def test_without_time_to_solve_plain_rules_stand_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(EXAMPLES[0], "--time-limit", "0", "--json") == 0
+    summary = summary_of(capsys)
+    assert summary["method"] == "rules"
+    assert (summary["lower_bound_eur"], summary["gap"]) == (None, None)
+    assert "Time limit" in summary["notes"][0]
+    assert run(EXAMPLES[0], "--time-limit", "0") == 0
+    assert "plain rules instead" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_plan_that_fails_its_check_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrong(problem: Any, **options: Any) -> Any:
+        plan = command.fallback(problem)
+        return replace(plan, charge_kw=plan.charge_kw + 100.0)
+
+    monkeypatch.setattr(command, "solve", wrong)
+    assert run(EXAMPLES[0], "--json") == 1
+    summary = summary_of(capsys)
+    assert summary["verified"] is False
+    assert any("above its bound" in fault for fault in summary["problems"])
+    assert run(EXAMPLES[0]) == 1
+    assert "wrong" in capsys.readouterr().out
+
+
+def test_unusable_input_ends_with_2_and_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(EXAMPLES[0].read_text())
+    document["visits"]["energy_kwh"][3] = None
+    path = tmp_path / "problem.json"
+    path.write_text(json.dumps(document))
+    assert run(path) == 2
+    assert "visits.energy_kwh[3]" in capsys.readouterr().err
+    assert run(tmp_path / "none.json") == 2
+    assert "No such file" in capsys.readouterr().err
+    assert run(EXAMPLES[0], "--out", tmp_path / "plan.csv") == 2
+    assert "must be a .json or a .npz file" in capsys.readouterr().err
+    assert run(EXAMPLES[0], "--out", tmp_path / "none" / "plan.json") == 2
+    assert "its folder does not exist" in capsys.readouterr().err
+
+
+def test_nothing_but_the_summary_is_printed_even_by_the_solver() -> None:
+    """HiGHS greets on standard output past Python: that must not spoil what a program reads."""
+    code = "from gridleaf.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "plan", str(EXAMPLES[0]), "--json"],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    assert json.loads(result.stdout)["verified"] is True
