@@ -31,6 +31,7 @@ from gridleaf.sim.evse import Cause, Pending, SimEvse, Transaction
 from gridleaf.sim.link import Link
 from gridleaf.sim.memory import recall, remember
 from gridleaf.sim.profiles import Allowance, Profile, ProfileStore, Situation, allowance
+from gridleaf.sim.timer import Timer
 from gridleaf.sim.vehicle import SimVehicle
 
 _log = structlog.get_logger()
@@ -40,7 +41,6 @@ _DIALECTS: dict[str, Callable[[SimStation], StationDialect]] = {
     "ocpp2.0.1": Dialect201,
     "ocpp2.1": Dialect21,
 }
-_DAY_S = 86_400.0
 _REBOOT_S = 10.0
 _PATIENCE_S = 30.0
 
@@ -98,14 +98,10 @@ class SimStation:
         self._zero = clock.now() - timedelta(seconds=clock.monotonic())
         self._offset_s = 0.0
         self._disobey = False
-        self._group: asyncio.TaskGroup | None = None
-        self._ticker: asyncio.Task[None] | None = None
+        self._timer = Timer(clock)
         self._boot_reason = "PowerUp"
         self._reset_when_idle = False
         self._meter_phase_s = rng.random() * meter_interval_s
-        self._meter_due = math.inf
-        self._heartbeat_due = math.inf
-        self._pull_due: dict[int, float] = {}
         self._offline_since: float | None = self.epoch()
         for evse in self.evses.values():
             evse.start_at(clock.monotonic())
@@ -115,13 +111,13 @@ class SimStation:
     async def run(self) -> None:
         """Connect, boot, report; reconnect with back-off; until cancelled."""
         try:
-            async with asyncio.TaskGroup() as self._group:
+            async with asyncio.TaskGroup() as group:
                 with self.changing():
                     self._arm_meter()
-                self.rearm()
-                await self.link.run(self._group)
+                self._timer.start(group)
+                await self.link.run(group)
         finally:
-            self._group = self._ticker = None
+            self._timer.stop()
 
     async def plug(
         self, evse_id: int, vehicle: SimVehicle, *, departure_at: datetime | None = None
@@ -276,9 +272,7 @@ class SimStation:
         """Take a charging profile that was found to be acceptable."""
         with self.changing():
             self.profiles.install(profile)
-        if profile.pull_every_s:
-            self._pull_due[profile.id] = self.clock.monotonic() + profile.pull_every_s
-            self.rearm()
+        self._pull_later(profile)
 
     def start(
         self,
@@ -320,7 +314,7 @@ class SimStation:
             self.profiles.end_transaction(transaction.id, evse.id)
         self.tell_status(evse)
         if not any(e.transaction for e in self.evses.values()):
-            self._meter_due = math.inf
+            self._timer.drop("meter")
             if self._reset_when_idle:
                 self.reset("OnIdle")
 
@@ -389,13 +383,6 @@ class SimStation:
         self.link.spawn(self._reboot(kind))
         return "Accepted"
 
-    def rearm(self) -> None:
-        """Something is due earlier than the timer knows."""
-        if self._ticker is not None:
-            self._ticker.cancel()
-        if self._group is not None:
-            self._ticker = self._group.create_task(self._tick())
-
     def renegotiate(self, evse: SimEvse) -> None:
         """The vehicle says anew what it needs."""
         if evse.transaction is not None:
@@ -446,63 +433,63 @@ class SimStation:
             return
         self.tell_status(evse)
 
-    # -- the timer --
-
-    async def _tick(self) -> None:
-        while True:
-            now = self.clock.monotonic()
-            heartbeat = self._heartbeat_due if self.link.online else math.inf
-            due = min(heartbeat, self._meter_due, now + _DAY_S, *self._pull_due.values())
-            await self.clock.sleep(max(due - now, 0.0))
-            self._on_time(self.clock.monotonic() + 1e-6)
-
-    def _on_time(self, now: float) -> None:
-        if now >= self._meter_due:
-            while self._meter_due <= now:
-                self._meter_due += self.meter_interval_s
-            for evse in self.evses.values():
-                self.report(evse, "periodic")
-                if evse.transaction is not None:
-                    self.tell_status(evse)
-        if self.link.online and now >= self._heartbeat_due:
-            self._heartbeat_due = now + self.heartbeat_interval_s
-            self.link.call_later(("Heartbeat", {}))
-        for profile_id, due in list(self._pull_due.items()):
-            if now >= due:
-                self._pull(profile_id, now)
-
-    def _arm_meter(self) -> None:
-        """Let the meter be read from now on, if it is not and there is a transaction."""
-        running = any(evse.transaction is not None for evse in self.evses.values())
-        if running and math.isinf(self._meter_due):
-            self._meter_due = self._next_meter_tick()
-            self.rearm()
-
-    def _next_meter_tick(self) -> float:
-        interval = self.meter_interval_s
-        now = self.clock.monotonic() - self._meter_phase_s
-        return math.floor(now / interval + 1.01) * interval + self._meter_phase_s
+    # -- what is due --
 
     def set_meter_interval(self, seconds: float) -> None:
         self.meter_interval_s = seconds
-        if not math.isinf(self._meter_due):
-            self._meter_due = self._next_meter_tick()
-        self.rearm()
+        if "meter" in self._timer:
+            self._timer.drop("meter")
+            self._arm_meter()
 
     def set_heartbeat_interval(self, seconds: float) -> None:
         self.heartbeat_interval_s = seconds
-        self._heartbeat_due = self.clock.monotonic() + seconds
-        self.rearm()
+        self._timer.at("heartbeat", self.clock.monotonic() + seconds, self._beat)
 
-    def _pull(self, profile_id: int, now: float) -> None:
-        profile = self.profiles.find(profile_id)
-        if profile is None or profile.pull_every_s is None:
-            del self._pull_due[profile_id]
-            return
-        self._pull_due[profile_id] = now + profile.pull_every_s
-        message = self.dialect.pull(profile_id)
-        if message is not None and self.link.online:
-            self.link.call_later(message, lambda answer: self.dialect.pulled(profile_id, answer))
+    def _arm_meter(self) -> None:
+        """Let the meter be read from now on, if it is not and there is a transaction.
+
+        Readings fall on the same phase of the interval for the life of the station.
+        """
+        running = any(evse.transaction is not None for evse in self.evses.values())
+        if running and "meter" not in self._timer:
+            interval, phase = self.meter_interval_s, self._meter_phase_s
+            turns = math.floor((self.clock.monotonic() - phase) / interval + 1.01)
+            self._meter_at(turns * interval + phase)
+
+    def _meter_at(self, due: float) -> None:
+        self._timer.at("meter", due, lambda: self._read_meters(due))
+
+    def _read_meters(self, due: float) -> None:
+        missed = max(self.clock.monotonic() - due, 0.0) // self.meter_interval_s
+        self._meter_at(due + (missed + 1) * self.meter_interval_s)
+        for evse in self.evses.values():
+            if evse.transaction is not None:
+                self.report(evse, "periodic")
+                self.tell_status(evse)
+
+    def _beat(self) -> None:
+        if self.link.online:
+            self.set_heartbeat_interval(self.heartbeat_interval_s)
+            self.link.call_later(("Heartbeat", {}))
+
+    def _pull_later(self, profile: Profile) -> None:
+        """Ask for the rates of a dynamic profile, again and again, for as long as it is there."""
+
+        def pull() -> None:
+            if self.profiles.find(profile.id) is None:
+                return
+            self._pull_later(profile)
+            message = self.dialect.pull(profile.id)
+            if message is not None and self.link.online:
+                self.link.call_later(
+                    message, lambda answer: self.dialect.pulled(profile.id, answer)
+                )
+
+        if profile.pull_every_s is not None:
+            due = self.clock.monotonic() + profile.pull_every_s
+            self._timer.at(("pull", profile.id), due, pull)
+        else:
+            self._timer.drop(("pull", profile.id))
 
     # -- what the link asks and tells --
 
@@ -515,7 +502,7 @@ class SimStation:
     def came_online(self, *, rebooted: bool, interval_s: float) -> None:
         if interval_s > 0:
             self.heartbeat_interval_s = interval_s
-        self._heartbeat_due = self.clock.monotonic() + self.heartbeat_interval_s
+        self.set_heartbeat_interval(self.heartbeat_interval_s)
         with self.changing():
             if self._offline_since is not None:
                 self.profiles.reconnected(self._offline_since, self.epoch())
@@ -524,7 +511,6 @@ class SimStation:
             self.tell_status(evse, again=rebooted)
             if rebooted:
                 self.report(evse, "resumed")
-        self.rearm()
 
     def went_offline(self) -> None:
         if self._offline_since is None:
