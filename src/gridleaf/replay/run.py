@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from datetime import datetime, timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import structlog
@@ -54,11 +55,11 @@ def prepare(
     first, last = prices.points[0].start, prices.points[-1].end
     window = window_of(log, since, until)
     chosen = select(log, window, Window(start=first, end=last))
-    replay = (
-        assumed_site(chosen, prices_file, evses=evses)
-        if site is None
-        else given_site(chosen, site, prices_file)
-    )
+    if site is None:
+        usual = median(p.price_per_kwh for p in _near(prices.points, window))
+        replay = assumed_site(chosen, prices_file, usual_price=round(usual, 4), evses=evses)
+    else:
+        replay = given_site(chosen, site, prices_file)
     whole = aligned(window, replay.site.tariff.demand_interval_min)
     return Scenario(replay=replay, window=whole, points=_near(prices.points, whole), seed=seed)
 

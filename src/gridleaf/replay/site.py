@@ -84,14 +84,17 @@ class ReplaySite:
     assumptions: tuple[str, ...]
 
 
-def assumed_site(log: SessionLog, prices: Path, *, evses: int | None = None) -> ReplaySite:
+def assumed_site(
+    log: SessionLog, prices: Path, *, usual_price: float = 0.1, evses: int | None = None
+) -> ReplaySite:
     """A site that fits the log, where none is given.
 
     The log's stations and connectors are kept where it names them, with as many EVSEs as visits
     overlap; without names the visits are packed onto as few EVSEs as possible. Each EVSE's rating is
     what its own visits prove, rounded up to a usual one. Every EVSE is taken as a bidirectional DC
     one, since those are the ones that there are, discharging with up to 22 kW. ``evses`` keeps only
-    that many, the busiest ones.
+    that many, the busiest ones. ``usual_price`` [currency per kWh] stands in where the prices have
+    gaps.
     """
     findings = Findings()
     findings.extend(log.quality)
@@ -112,7 +115,13 @@ def assumed_site(log: SessionLog, prices: Path, *, evses: int | None = None) -> 
         export_limit_kw=sum(e.discharge_max_kw for s in stations for e in s.evses),
         stations=stations,
         defaults=Defaults(v2g=True),
-        tariff=Tariff(source="csv", file=prices, demand_charge_per_kw=DEMAND_CHARGE_PER_KW),
+        tariff=Tariff(
+            source="csv",
+            file=prices,
+            import_price=usual_price,
+            export_price=usual_price,
+            demand_charge_per_kw=DEMAND_CHARGE_PER_KW,
+        ),
         control=Control(cycle_s=CYCLE_S),
     )
     wanted = [(visit, *where[key]) for key, visit in placed]

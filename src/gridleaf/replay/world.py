@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from gridleaf.app import Platform
 from gridleaf.control.limits import path_to_grid, tree
 from gridleaf.control.types import Policy
 from gridleaf.domain.clock import Clock
@@ -23,6 +22,7 @@ from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.prices import PricePoint
 from gridleaf.domain.wishes import Wish
 from gridleaf.ocpp.wire import Wire, memory_wires
+from gridleaf.platform import Platform
 from gridleaf.replay.memory import MemoryStore
 from gridleaf.replay.metrics import MINUTE, Recording, Tape, mode_result
 from gridleaf.replay.results import ModeResult
