@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import asyncio
 
-from sim_csms import START
-
 from gridleaf.domain.clock import Clock
 from gridleaf.sim.timer import Timer
 from gridleaf.sim.virtual import run_virtual
+from sim_csms import START
 
 
 def test_deadlines_are_kept_in_time_replaced_and_dropped() -> None:
