@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ _SQLITE_REASONS = {
     sqlite3.SQLITE_CORRUPT: "the database is damaged",
     sqlite3.SQLITE_NOTADB: "the file is not a database",
 }
+_FATAL = re.compile(r"FATAL: +(.+)")
+"""What the server says when it refuses a connection; it names the account but no secret."""
 
 
 class WriteRefused(StoreUnavailable):
@@ -58,10 +61,6 @@ class Database:
     engine: Engine
     path: Path | None = None
     in_memory: bool = False
-
-    @property
-    def is_sqlite(self) -> bool:
-        return self.engine.dialect.name == "sqlite"
 
 
 def sqlite_database(path: Path | None, busy_timeout_s: float) -> Database:
@@ -126,7 +125,10 @@ def unavailable(error: Exception) -> StoreUnavailable:
     if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction):
         return StoreUnavailable("the database cannot be written to")
     if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
-        return StoreUnavailable(f"PostgreSQL cannot be reached ({type(cause).__name__})")
+        told = _FATAL.search(str(cause))
+        return StoreUnavailable(
+            f"PostgreSQL is not available: {told[1] if told else type(cause).__name__}"
+        )
     return WriteRefused(str(cause).partition("\n")[0])
 
 

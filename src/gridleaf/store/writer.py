@@ -67,7 +67,7 @@ class Writer:
             return self._alone(bulk, item)
         limit = self._limit * 3 // 4 if telemetry else self._limit
         if len(self._waiting) >= limit:
-            FAILURES.labels("queue full").inc()
+            FAILURES.labels("QueueFull").inc()
             raise StoreUnavailable("more is waiting to be stored than the database keeps up with")
         loop = asyncio.get_running_loop()
         job = _Job(bulk, item, loop.create_future())
@@ -86,7 +86,7 @@ class Writer:
         try:
             return self._link.run(lambda connection: bulk(connection, [item]))[0]
         except StoreUnavailable as error:
-            FAILURES.labels(str(error)).inc()
+            FAILURES.labels(type(error).__name__).inc()
             raise
 
     def _take_off(self) -> None:
@@ -98,12 +98,12 @@ class Writer:
 
     def _land(self, flight: asyncio.Future[list[Any]]) -> None:
         for job, outcome in zip(self._flying, flight.result(), strict=True):
-            if isinstance(outcome, Exception):
-                reason = str(outcome) if isinstance(outcome, StoreUnavailable) else "not a row"
-                FAILURES.labels(reason).inc()
+            failed = isinstance(outcome, Exception)
+            if failed:
+                FAILURES.labels(type(outcome).__name__).inc()
             if job.done.done():
                 continue
-            if isinstance(outcome, Exception):
+            if failed:
                 job.done.set_exception(outcome)
             else:
                 job.done.set_result(outcome)
@@ -113,16 +113,21 @@ class Writer:
             self._idle.set()
 
     def _commit(self, jobs: Sequence[_Job]) -> list[Any]:
-        """Results or exceptions, one for each job. Runs on the writer's thread."""
+        """Results or exceptions, one for each job. Runs on the writer's thread.
+
+        A group that holds a bad write is halved until the bad one is alone.
+        """
         try:
             return self._link.run(partial(_run, jobs))
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for the write
             hopeless = isinstance(error, StoreUnavailable) and not isinstance(error, WriteRefused)
             if hopeless:
                 log.error("store_unavailable", reason=str(error), writes=len(jobs))
-            if hopeless or len(jobs) == 1:
-                return [error for _ in jobs]
-        return [self._commit([job])[0] for job in jobs]
+                return [type(error)(str(error)) for _ in jobs]
+            if len(jobs) == 1:
+                return [error]
+        middle = len(jobs) // 2
+        return self._commit(jobs[:middle]) + self._commit(jobs[middle:])
 
 
 def _run(jobs: Sequence[_Job], connection: Connection) -> list[Any]:

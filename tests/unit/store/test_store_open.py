@@ -131,7 +131,7 @@ def test_a_server_that_is_not_there_is_told_without_the_url(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STORE_URL", SECRET)
-    with pytest.raises(StoreUnavailable, match="PostgreSQL cannot be reached") as refused:
+    with pytest.raises(StoreUnavailable, match="PostgreSQL is not available") as refused:
         asyncio.run(open_store(Storage(url_env="STORE_URL")).open())
     printed = capfd.readouterr()
     assert "hunter2" not in str(refused.value) + printed.out + printed.err

@@ -91,6 +91,21 @@ def test_a_bad_write_fails_alone(database: Database) -> None:
     asyncio.run(main())
 
 
+def test_one_bad_write_among_many_costs_few_commits(tmp_path: Path) -> None:
+    bad = replace(status(), received_at=datetime(2026, 1, 5))  # noqa: DTZ001
+
+    async def main() -> None:
+        database = on_file(tmp_path)
+        async with opened(database) as store:
+            commits = count_commits(database)
+            good = [store.append(report(i)) for i in range(500)]
+            outcomes = await asyncio.gather(*good, store.append(bad), return_exceptions=True)
+            assert outcomes[:500] == [True] * 500
+            assert len(commits) < 20
+
+    asyncio.run(main())
+
+
 def test_what_the_database_cannot_hold_is_refused_as_unavailable(database: Database) -> None:
     huge = replace(report(2), seq_no=2**64 - 1)
 
