@@ -231,3 +231,27 @@ def test_the_two_plugs_of_a_station_share_its_maximum() -> None:
             await csms.call("UpdateDynamicSchedule", {})
 
     play(scene, V, (Evse(id=1, charge_max_kw=22.0), Evse(id=2, charge_max_kw=22.0)))
+
+
+@pytest.mark.parametrize(
+    ("via", "status", "expected_kw"),
+    [("negative_limit", "Accepted", -7.0), ("none", "Rejected", 22.0)],
+)
+def test_a_negative_limit_discharges_only_where_the_back_port_is_configured(
+    via: str, status: str, expected_kw: float
+) -> None:
+    async def scene(station: SimStation, csms: Csms, clock: Clock) -> None:
+        await station.plug(1, car())
+        tx = csms.events("Started")[0]["transactionInfo"]["transactionId"]
+        schedule = {
+            "id": 1,
+            "chargingRateUnit": "W",
+            "startSchedule": START.isoformat(),
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": -7000.0}],
+        }
+        answer = await csms.call("SetChargingProfile", profile(tx, 0, chargingSchedule=[schedule]))
+        assert answer["status"] == status
+        await clock.sleep(60)
+        assert station.power_kw(1) == expected_kw
+
+    play(scene, V, DC, discharge_via=via)
