@@ -622,7 +622,7 @@ def _plan(
     need = session.target_kwh - energy
     for t in sorted(inside, key=lambda t: outlook.import_price[t]):
         room = outlook.import_limit_kw[t] - net[t]
-        take = min(session.charge_max_kw, 9.0, room, need / STEP_H[t] / 0.93)
+        take = min(session.charge_max_kw, 15.0, room, need / STEP_H[t] / 0.93)
         if power[t] == 0.0 and take > 0.01:
             power[t] = take
             need -= take * STEP_H[t] * 0.93

@@ -183,11 +183,10 @@ class Gate:
         if principal is None:
             await self._refuse(scope, receive, send, f"/login?next={quote(path)}")
             return
-        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-        if changes and not same_origin(connection):
+        wire = path.startswith("/_nicegui_ws/")
+        if (wire or scope["method"] not in ("GET", "HEAD")) and not same_origin(connection):
             await self._refuse(scope, receive, send, None)
             return
-        wire = path.startswith("/_nicegui_ws/")
         if principal.role == "driver" and not wire and not path.startswith("/driver"):
             await RedirectResponse("/driver", 303)(scope, receive, send)
             return

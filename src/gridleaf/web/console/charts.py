@@ -79,7 +79,7 @@ def panels(series: list[Options], timezone: str, panels: Sequence[tuple[str, flo
     last = len(panels) - 1
     return {
         "animation": False,
-        "textStyle": {"fontFamily": "inherit", "color": QUIET},
+        "textStyle": {"fontFamily": "Roboto, system-ui, sans-serif", "color": QUIET},
         "grid": grids,
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": _tooltip(),

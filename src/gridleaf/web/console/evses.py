@@ -12,7 +12,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from gridleaf.control.types import EvseState
 from gridleaf.web.console.frame import frame
-from gridleaf.web.console.kit import box, icon, props, say, table
+from gridleaf.web.console.kit import Keyed, box, icon, props, say, table
 from gridleaf.web.console.model import Console
 from gridleaf.web.console.texts import (
     DOING,
@@ -27,6 +27,7 @@ from gridleaf.web.console.texts import (
 )
 from gridleaf.web.figures import Doing, Readiness, doing, readiness
 
+Shown = tuple[EvseState, Readiness | None]
 Filter = Literal["all", "plugged", "attention"]
 FILTERS: dict[Filter, str] = {"all": "All", "plugged": "Plugged in", "attention": "Attention"}
 COLUMNS = ("EVSE", "Vehicle", "State of charge", "Departure", "Power#", "State", "Ready?")
@@ -43,22 +44,17 @@ async def evses(request: Request) -> None:
             filters = _Filters()
         with box("section", "card flush"):
             body = table(COLUMNS, "All EVSEs", "board")
-        rows: dict[str, _Row] = {}
+        rows: Keyed[Shown] = Keyed(body, lambda shown: _Row(shown, visit.console))
 
     async def refresh() -> None:
         console = visit.console
         state = console.platform.state()
         ready = {r.evse.key: r for r in readiness(state, console.platform.decision())}
-        with body:
-            for evse in state.evses:
-                if evse.key not in rows:
-                    rows[evse.key] = _Row(evse)
+        rows.show([(e.key, (e, ready.get(e.key))) for e in state.evses])
         shown = 0
-        for evse in state.evses:
-            row = rows[evse.key]
-            row.show(evse, ready.get(evse.key), console)
+        for row, evse in zip(body.default_slot.children, state.evses, strict=True):
             visible = _passes(filters.chosen, evse, ready.get(evse.key))
-            row.frame.set_visibility(visible)
+            row.set_visibility(visible)
             shown += visible
         plugged = sum(e.session is not None for e in state.evses)
         summary.text = f"{plugged} of {len(state.evses)} in use, {shown} shown"
@@ -147,7 +143,9 @@ class _Soc:
 class _Row:
     """A row of the board; only what has changed is sent."""
 
-    def __init__(self, evse: EvseState) -> None:
+    def __init__(self, shown: Shown, console: Console) -> None:
+        evse, _ = shown
+        self._console = console
         with box("tr", "board-row") as self.frame:
             with box("th", "", scope="row", data_label="EVSE"):
                 self._link = say("a", evse.key, "row-link")
@@ -171,8 +169,10 @@ class _Row:
             with box("td", "board-ready", data_label=COLUMNS[6]):
                 self._ready = say("span", "", "chip")
 
-    def show(self, evse: EvseState, ready: Readiness | None, console: Console) -> None:
+    def show(self, shown: Shown) -> None:
         """Bring the row up to date."""
+        evse, ready = shown
+        console = self._console
         session, what = evse.session, doing(evse)
         now, zone = console.now(), console.zone
         if session is not None:

@@ -26,6 +26,8 @@ NAVIGATION = (
     ("decisions", "/decisions", "Decisions"),
 )
 EVERY_S = 1.0
+SLOWLY_S = 5.0
+"""How often charts are drawn again: their plan changes once in minutes."""
 
 _VERSION = hashlib.blake2b(login.STYLE, digest_size=6).hexdigest()
 _THEME = """
@@ -58,8 +60,8 @@ class Visit:
     console: Console
     principal: Principal
 
-    def every(self, refresh: Callable[[], Awaitable[None]]) -> None:
-        """Call ``refresh`` now and every second while the page is open."""
+    def every(self, refresh: Callable[[], Awaitable[None]], seconds: float = EVERY_S) -> None:
+        """Call ``refresh`` now and again and again while the page is open."""
 
         async def guarded() -> None:
             try:
@@ -67,7 +69,7 @@ class Visit:
             except StoreUnavailable:
                 tell("The store does not answer; what you see may be old.", bad=True)
 
-        ui.timer(EVERY_S, guarded)
+        ui.timer(seconds, guarded)
 
     async def act(self, action: Awaitable[Any], done: str) -> bool:
         """Carry out a command of this person and say how it went."""

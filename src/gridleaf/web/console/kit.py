@@ -4,15 +4,18 @@ handling and touch widgets are kept. All text goes through Vue's text nodes and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 
 T = TypeVar("T")
+V = TypeVar("V")
+V_contra = TypeVar("V_contra", contravariant=True)
 Attribute = str | int | float | bool
 Submit = Callable[[dict[str, str]], Awaitable[None]]
 
@@ -59,25 +62,44 @@ def heading(title: str, level: int = 2, note: str = "") -> None:
             say("span", note, "quiet")
 
 
-def dialog(title: str, question: str, confirm: str, action: Callable[[], Awaitable[None]]) -> str:
-    """A modal question; returns the JavaScript that opens it. Escape and Cancel close it."""
+@contextmanager
+def modal(opener: ui.element, title: str) -> Iterator[str]:
+    """A dialog that ``opener`` opens, to be filled in a ``with`` block. Escape closes it.
+
+    Yields the JavaScript that closes it.
+    """
     with box("dialog", "dialog", aria_label=title) as element:
         say("h2", title)
-        say("p", question)
-        close = f"() => getHtmlElement({element.id}).close()"
+        yield f"getHtmlElement({element.id}).close()"
+    opener.on("click", js_handler=f"() => getHtmlElement({element.id}).showModal()")
+
+
+def confirm(
+    opener: ui.element, title: str, text: str, verb: str, action: Callable[[], Awaitable[None]]
+) -> None:
+    """Let ``opener`` ask before it acts."""
+    with modal(opener, title) as close:
+        say("p", text)
         with box("div", "row end"):
-            say("button", "Cancel", "button", type="button").on("click", js_handler=close)
-            go = say("button", confirm, "button danger", type="button")
+            cancel(close)
+            go = say("button", verb, "button danger", type="button")
             go.on("click", action)
-            go.on("click", js_handler=close)
-    return f"() => getHtmlElement({element.id}).showModal()"
+            go.on("click", js_handler=f"() => {close}")
 
 
-_VALUES = "(e) => emit(Object.fromEntries(new FormData(e.target)))"
+def cancel(close: str) -> None:
+    """The way out of a dialog without doing anything."""
+    say("button", "Cancel", "button", type="button").on("click", js_handler=f"() => {close}")
 
 
-def form(classes: str, submit: Submit, **attributes: Attribute) -> ui.element:
-    """A native form: what was filled in arrives as texts by field name."""
+_VALUES = "(e) => { emit(Object.fromEntries(new FormData(e.target))); %s }"
+
+
+def form(classes: str, submit: Submit, *, then: str = "", **attributes: Attribute) -> ui.element:
+    """A native form: what was filled in arrives as texts by field name.
+
+    ``then`` is JavaScript to run in the browser after sending.
+    """
     element = box("form", classes, **attributes)
 
     async def handle(event: GenericEventArguments) -> None:
@@ -85,7 +107,7 @@ def form(classes: str, submit: Submit, **attributes: Attribute) -> ui.element:
         if isinstance(values, dict):
             await submit({str(k): str(v) for k, v in values.items()})
 
-    element.on("submit.prevent", handle, js_handler=_VALUES)
+    element.on("submit.prevent", handle, js_handler=_VALUES % then)
     return element
 
 
@@ -145,6 +167,44 @@ class Region(Generic[T]):
             self.element.clear()
             with self.element:
                 self.build(value)
+
+
+class Row(Protocol[V_contra]):
+    """A part of a list that can be brought up to date in place."""
+
+    @property
+    def frame(self) -> ui.element: ...
+
+    def show(self, value: V_contra) -> None: ...
+
+
+class Keyed(Generic[V]):
+    """A list whose rows stay where they are while their content changes.
+
+    Focus, open details and scroll positions survive; rows come, go and move with their keys.
+    """
+
+    def __init__(self, parent: ui.element, make: Callable[[V], Row[V]]) -> None:
+        self._parent = parent
+        self._make = make
+        self._rows: dict[Hashable, Row[V]] = {}
+
+    def show(self, values: Sequence[tuple[Hashable, V]]) -> None:
+        """Show these rows in this order."""
+        wanted = dict(values)
+        for key in [key for key in self._rows if key not in wanted]:
+            self._rows.pop(key).frame.delete()
+        for index, (key, value) in enumerate(wanted.items()):
+            row = self._rows.get(key)
+            if row is None:
+                with self._parent:
+                    row = self._rows[key] = self._make(value)
+            if self._parent.default_slot.children[index] is not row.frame:
+                row.frame.move(self._parent, target_index=index)
+            row.show(value)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def definition(term: str, text: str = "") -> TextElement:

@@ -24,12 +24,12 @@ from gridleaf.web.console.charts import (
     panels,
     planned,
 )
-from gridleaf.web.console.frame import Visit, absent, frame
+from gridleaf.web.console.frame import SLOWLY_S, Visit, absent, frame
 from gridleaf.web.console.kit import (
     Region,
     box,
+    confirm,
     definition,
-    dialog,
     heading,
     link,
     say,
@@ -104,11 +104,14 @@ async def session(request: Request, session_id: str) -> None:
         state.classes(replace=f"chip {doing(live) if live is not None else 'free'}")
         if live is not None and evse is not None:
             why.show(tuple(_why(visit, session_id)))
-        chart_data = await _drawing(visit, kept, live)
-        if chart_data is not None:
-            chart.show(*chart_data)
+
+    async def redraw() -> None:
+        drawing = await _drawing(visit, record, console.evse_of(session_id))
+        if drawing is not None:
+            chart.show(*drawing)
 
     visit.every(refresh)
+    visit.every(redraw, SLOWLY_S)
 
 
 def _over(record: SessionRecord) -> str:
@@ -120,14 +123,14 @@ def _stop_button(visit: Visit, session_id: str) -> None:
         platform = visit.console.platform
         await visit.act(platform.remote_stop(session_id), "The station stops the session.")
 
-    opener = dialog(
+    confirm(
+        say("button", "Stop…", "button danger", type="button"),
         "Stop this session?",
         "Charging and discharging end at once; the driver can unplug. "
         "To go on, the vehicle has to be plugged in or started again.",
         "Stop the session",
         stop,
     )
-    say("button", "Stop…", "button danger", type="button").on("click", js_handler=opener)
 
 
 class _Facts:

@@ -10,13 +10,16 @@ from urllib.parse import quote
 
 from fastapi import Request
 from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
 
 from gridleaf.domain.errors import GridleafError
 from gridleaf.store.port import FrameRecord
 from gridleaf.web.console.frame import Visit, absent, frame
 from gridleaf.web.console.kit import (
+    Keyed,
     Region,
     box,
+    cancel,
     cells,
     choice,
     definition,
@@ -24,16 +27,19 @@ from gridleaf.web.console.kit import (
     heading,
     icon,
     link,
+    modal,
     say,
     table,
     tell,
 )
+from gridleaf.web.console.model import Console
 from gridleaf.web.console.texts import DOING, UNKNOWN, moment, until
 from gridleaf.web.figures import doing
 from gridleaf.web.port import StationView
 
 COLUMNS = ("Station", "Connection", "Version", "Vendor", "Model", "Firmware", "EVSEs#", "Last seen")
 _FRAMES = 200
+_LOG_S = 2.0
 _KINDS = {2: "request", 3: "answer", 4: "error", 6: "message"}
 
 
@@ -45,56 +51,47 @@ async def stations(request: Request) -> None:
             say("h1", "Stations")
             summary = say("p", "", "quiet", role="status")
         with box("section", "card flush"):
-            region: Region[tuple[Line, ...]] = Region(box(), _lines)
+            body = table(COLUMNS, "All stations", "stacking")
+            rows: Keyed[StationView] = Keyed(body, lambda view: _Line(view, visit.console))
 
     async def refresh() -> None:
-        console = visit.console
-        found = console.platform.stations()
-        now = console.now()
-        online = sum(s.online for s in found)
-        summary.text = f"{online} of {len(found)} connected"
-        region.show(tuple(Line.of(s, visit, now) for s in found))
+        found = visit.console.platform.stations()
+        summary.text = f"{sum(s.online for s in found)} of {len(found)} connected"
+        rows.show([(s.station_id, s) for s in found])
 
     visit.every(refresh)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class _Line:
     """A row of the list of stations."""
 
-    station_id: str
-    online: bool
-    texts: tuple[str, ...]
+    def __init__(self, view: StationView, console: Console) -> None:
+        self._console = console
+        with box("tr") as self.frame:
+            with box("th", "", scope="row", data_label="Station"):
+                link(view.station_id, f"/stations/{quote(view.station_id)}", "row-link")
+            with box("td", "", data_label="Connection"):
+                self._connection = say("span", "", "chip")
+            self._cells = cells(COLUMNS[2:], [""] * len(COLUMNS[2:]))
 
-    @classmethod
-    def of(cls, view: StationView, visit: Visit, now: datetime) -> Line:
-        return cls(
-            view.station_id,
-            view.online,
-            (
-                view.version or UNKNOWN,
-                view.vendor or UNKNOWN,
-                view.model or UNKNOWN,
-                view.firmware_version or UNKNOWN,
-                str(len(view.evses)),
-                moment(view.last_seen_at, visit.console.zone, now),
-            ),
+    def show(self, view: StationView) -> None:
+        connection(self._connection, view.online)
+        texts = (
+            view.version or UNKNOWN,
+            view.vendor or UNKNOWN,
+            view.model or UNKNOWN,
+            view.firmware_version or UNKNOWN,
+            str(len(view.evses)),
+            moment(view.last_seen_at, self._console.zone, self._console.now()),
         )
+        for cell, text in zip(self._cells, texts, strict=True):
+            cell.text = text
 
 
-def _lines(lines: tuple[Line, ...]) -> None:
-    with table(COLUMNS, "All stations", "stacking"):
-        for line in lines:
-            with box("tr"):
-                with box("th", "", scope="row", data_label="Station"):
-                    link(line.station_id, f"/stations/{quote(line.station_id)}", "row-link")
-                with box("td", "", data_label="Connection"):
-                    _connection(line.online)
-                cells(COLUMNS[2:], line.texts)
-
-
-def _connection(online: bool) -> None:
-    say("span", "Connected" if online else "Offline", f"chip {'ready' if online else 'at_risk'}")
+def connection(chip: TextElement, online: bool) -> None:
+    """Say in word, sign and colour whether a station is there."""
+    chip.text = "Connected" if online else "Offline"
+    chip.classes(replace=f"chip {'ready' if online else 'at_risk'}")
 
 
 @ui.page("/stations/{station_id}")
@@ -110,7 +107,10 @@ async def station(request: Request, station_id: str) -> None:
             with box("div"):
                 link("Stations", "/stations", "crumb")
                 say("h1", station_id)
-            connection: Region[bool] = Region(box(), _connection)
+            chip = say("span", "", "chip")
+            box("div", "grow")
+            if visit.principal.operates:
+                _start_button(visit, station_id, view.evses)
         with box("dl", "facts card"):
             facts = {
                 name: definition(name)
@@ -134,9 +134,6 @@ async def station(request: Request, station_id: str) -> None:
                     with box("section", "card"):
                         heading("Send a request")
                         _request_box(visit, station_id)
-                    with box("section", "card"):
-                        heading("Start a session")
-                        _start_box(visit, station_id, view.evses)
                 if view.capabilities:
                     with box("section", "card"), box("details"):
                         say("summary", f"What it reported of itself ({len(view.capabilities)})")
@@ -149,7 +146,7 @@ async def station(request: Request, station_id: str) -> None:
         found = _view(visit, station_id)
         if found is None:
             return
-        connection.show(found.online)
+        connection(chip, found.online)
         since = moment(found.connected_at, console.zone, now)
         for name, text in (
             ("Version", found.version or UNKNOWN),
@@ -167,9 +164,9 @@ async def station(request: Request, station_id: str) -> None:
                 if e.station_id == station_id
             )
         )
-        await log.refresh()
 
     visit.every(refresh)
+    visit.every(log.refresh, _LOG_S)
 
 
 def _view(visit: Visit, station_id: str) -> StationView | None:
@@ -192,6 +189,7 @@ def _evses(rows: tuple[tuple[str, str, str], ...]) -> None:
 class Frame:
     """An OCPP frame in a form to read. ``action`` of an answer is that of its request."""
 
+    key: str
     at: str
     outgoing: bool
     kind: str
@@ -214,8 +212,9 @@ def read_frames(records: list[FrameRecord], times: list[str]) -> list[Frame]:
             actions[record.outgoing, str(content[1])] = str(content[2])
     frames = []
     for record, content, at in zip(records, parsed, times, strict=True):
+        key = f"{record.at.isoformat()} {record.outgoing} {record.frame}"
         if content is None:
-            frames.append(Frame(at, record.outgoing, "unreadable", "", record.frame))
+            frames.append(Frame(key, at, record.outgoing, "unreadable", "", record.frame))
             continue
         kind = _KINDS.get(content[0], "frame") if isinstance(content[0], int) else "frame"
         if kind in ("request", "message"):
@@ -225,11 +224,8 @@ def read_frames(records: list[FrameRecord], times: list[str]) -> list[Frame]:
         payload = (
             content[2] if kind == "answer" else content[2:] if kind == "error" else content[-1]
         )
-        frames.append(
-            Frame(
-                at, record.outgoing, kind, action, json.dumps(payload, indent=2, ensure_ascii=False)
-            )
-        )
+        text = json.dumps(payload, indent=2, ensure_ascii=False)
+        frames.append(Frame(key, at, record.outgoing, kind, action, text))
     return frames
 
 
@@ -239,7 +235,7 @@ class _Log:
     def __init__(self, visit: Visit, station_id: str) -> None:
         self._visit, self._station_id = visit, station_id
         self._chosen = ""
-        self._newest: tuple[datetime, int] | None = None
+        self._newest: tuple[datetime, int, str] | None = None
         heading("OCPP log")
         with box("div", "row"):
             with box("div", "field"):
@@ -252,39 +248,43 @@ class _Log:
 
         async def typed(event: Any) -> None:
             self._chosen = str(event.args or "").strip().casefold()
-            self._newest = None
             await self.refresh()
 
         entry.on("input", typed, js_handler="(e) => emit(e.target.value)", throttle=0.3)
-        self._region: Region[tuple[Frame, ...]] = Region(box(), _frames)
+        self._none = say("p", "No frames to show.", "quiet")
+        self._rows: Keyed[Frame] = Keyed(box("div", "frames"), _FrameRow)
 
     async def refresh(self) -> None:
         """Read the log again when something has come."""
         console = self._visit.console
         records = await console.platform.store.frames(self._station_id, limit=_FRAMES)
-        newest = (records[0].at, len(records)) if records else None
-        if newest == self._newest and self._region.shown is not None:
+        newest = (records[0].at, len(records), self._chosen) if records else None
+        if newest == self._newest:
             return
         self._newest = newest
         times = [r.at.astimezone(console.zone).strftime("%H:%M:%S") for r in records]
-        frames = read_frames(records, times)
-        self._region.show(tuple(f for f in frames if self._chosen in f.action.casefold()))
+        frames = [f for f in read_frames(records, times) if self._chosen in f.action.casefold()]
+        self._rows.show([(f.key, f) for f in frames])
+        self._none.set_visibility(not frames)
 
 
-def _frames(frames: tuple[Frame, ...]) -> None:
-    if not frames:
-        say("p", "No frames to show.", "quiet")
-        return
-    with box("div", "frames"):
-        for one in frames:
-            with box("details", "ocpp refused" if one.kind == "error" else "ocpp"):
-                with box("summary"):
-                    say("time", one.at, "quiet")
-                    icon("down" if one.outgoing else "up")
-                    say("span", "to station" if one.outgoing else "from station", "sr-only")
-                    say("span", one.action or one.kind, "strong")
-                    say("span", one.kind, "quiet")
-                say("pre", one.text, tabindex="0")
+class _FrameRow:
+    """A frame: a line to open for its payload. What was logged never changes."""
+
+    def __init__(self, one: Frame) -> None:
+        refused = one.kind == "error"
+        with box("details", "ocpp refused" if refused else "ocpp") as self.frame:
+            with box("summary"):
+                say("time", one.at, "quiet")
+                icon("down" if one.outgoing else "up")
+                say("span", "to station" if one.outgoing else "from station", "sr-only")
+                self._action = say("span", "", "strong")
+                say("span", one.kind, "quiet")
+            say("pre", one.text, tabindex="0")
+
+    def show(self, one: Frame) -> None:
+        """An answer learns its action when its request comes into view."""
+        self._action.text = one.action or one.kind
 
 
 def _request_box(visit: Visit, station_id: str) -> None:
@@ -352,7 +352,7 @@ ACTIONS = (
 """Suggested in the box; any other action may be typed."""
 
 
-def _start_box(visit: Visit, station_id: str, evses: tuple[int, ...]) -> None:
+def _start_button(visit: Visit, station_id: str, evses: tuple[int, ...]) -> None:
     async def start(values: dict[str, str]) -> None:
         id_token = values.get("id_token", "").strip()
         evse = values.get("evse", "")
@@ -364,11 +364,18 @@ def _start_box(visit: Visit, station_id: str, evses: tuple[int, ...]) -> None:
             "The station starts a session.",
         )
 
-    with form("", start, aria_label="Start a session"):
-        choice("EVSE", "evse", [(str(e), f"{quote(station_id)}/{e}") for e in evses], str(evses[0]))
+    opener = say("button", "Start…", "button", type="button")
+    with (
+        modal(opener, "Start a session") as close,
+        form("", start, then=close, aria_label="Start a session"),
+    ):
+        say("p", "The vehicle must be plugged in. It is charged in the name of this id token.")
+        choice("EVSE", "evse", [(str(e), f"{station_id}/{e}") for e in evses], str(evses[0]))
         with box("div", "field"):
             entry = box(
                 "input", "", name="id_token", required=True, maxlength=255, autocomplete="off"
             )
             say("label", "Id token", for_=f"c{entry.id}").move(target_index=0)
-        say("button", "Start", "button", type="submit")
+        with box("div", "row end"):
+            cancel(close)
+            say("button", "Start the session", "button primary", type="submit")

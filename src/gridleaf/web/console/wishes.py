@@ -121,7 +121,7 @@ def wish_form(visit: Visit, session_id: str, *, compact: bool) -> None:
             f"Local time of the site; now {local:%a %d %b}.",
             required=True,
         )
-        _how_much(session, compact=compact)
+        _how_much(session, evse.charge_efficiency, compact=compact)
         if can_discharge:
             _discharge(session, compact=compact)
         say("button", "Save", "button primary", type="submit")
@@ -133,7 +133,7 @@ def _may(visit: Visit, session: SessionState) -> bool:
     return visit.principal.operates or visit.principal.owns(session.id_token)
 
 
-def _how_much(session: SessionState, *, compact: bool) -> None:
+def _how_much(session: SessionState, charge_efficiency: float, *, compact: bool) -> None:
     if session.soc is not None and session.capacity_kwh:
         target = round(100 * session.target_kwh / session.capacity_kwh)
         _percent(
@@ -147,7 +147,7 @@ def _how_much(session: SessionState, *, compact: bool) -> None:
             "Energy wanted (kWh)" if compact else "How much energy do you need (kWh)?",
             "energy",
             "number",
-            f"{session.target_kwh:.0f}",
+            f"{session.target_kwh / charge_efficiency:.0f}",
             "Counted from your arrival: the vehicle does not tell its state of charge.",
             min=0,
             max=1000,
@@ -178,7 +178,7 @@ def _percent(label: str, name: str, value: int, note: str) -> None:
     """A slider with its figure beside it."""
     with box("div", "field range"):
         caption = say("label", label)
-        slider = box("input", "", type="range", name=name, min=0, max=100, step=5)
+        slider = box("input", "", type="range", name=name, min=0, max=100, step=1)
         slider.props["^value"] = str(value)
         output = say("output", f"{value} %", "range-value")
         say("p", note, "hint")
