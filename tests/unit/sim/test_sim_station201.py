@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_csms import AC3, DC, START, Csms, car, measured, play
 
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import ProtocolError
 from gridleaf.domain.site import Evse
 from gridleaf.sim.station import SimStation
+from sim_csms import AC3, DC, START, Csms, car, measured, play
 
 V = "ocpp2.0.1"
 TOKEN = {"idToken": "OFFICE", "type": "ISO14443"}
