@@ -38,7 +38,7 @@ def new_database(postgresql_server: str) -> Callable[[], str]:
     def make() -> str:
         name = f"gridleaf_{next(_names)}"
         with psycopg.connect(postgresql_server, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
+            connection.execute(f'CREATE DATABASE "{name}" STRATEGY file_copy')
         base, _, options = postgresql_server.partition("?")
         return f"{base.rpartition('/')[0]}/{name}?{options}"
 
