@@ -100,7 +100,8 @@ def _migrate(connection: Connection, path: Path | None) -> None:
         raise StoreUnavailable(
             f"the database could not be migrated from schema {current} to {head}{backup}"
         ) from error
-    log.info("store_migrated", before=current, now=head, backup=str(kept) if kept else None)
+    if current is not None:
+        log.info("store_migrated", before=current, now=head, backup=str(kept))
 
 
 def _back_up(path: Path, revision: str) -> Path:
