@@ -132,7 +132,7 @@ def _pool(number: int) -> dict[str, Any]:
         "id": f"POOL-{number:02d}",
         "circuit": "ac-row",
         "versions": ["ocpp2.0.1"],
-        "evses": [{"id": 1, "charge_max_kw": 11, "phases": 3}],
+        "evses": [{"id": 1, "charge_max_kw": 11.04, "phases": 3}],
     }
 
 
@@ -141,7 +141,7 @@ def _guest(number: int) -> dict[str, Any]:
         "id": f"GUEST-{number:02d}",
         "circuit": "ac-row",
         "versions": ["ocpp1.6"],
-        "evses": [{"id": 1, "charge_max_kw": 7.4, "phases": 1, "phase": 1 + number % 3}],
+        "evses": [{"id": 1, "charge_max_kw": 7.36, "phases": 1, "phase": 1 + number % 3}],
     }
 
 

@@ -27,7 +27,7 @@ from gridleaf.ocpp.wire import Wire
 from gridleaf.platform import Platform
 from gridleaf.sim.memory import recall, remember
 from gridleaf.sim.station import SimStation
-from gridleaf.sim.vehicle import SimVehicle, advance
+from gridleaf.sim.vehicle import SimVehicle, ac_kw, advance
 
 log = structlog.get_logger()
 
@@ -243,8 +243,8 @@ class Life:
         evse = self.stations[visit.station_id].config.evses[0]
         power = min(evse.charge_max_kw, visit.vehicle.charge_max_kw)
         if evse.current == "AC":
-            phases = min(evse.phases, visit.vehicle.ac_phases)
-            power = min(power, evse.charge_max_kw * phases / evse.phases)
+            amps = evse.charge_max_kw * 1000 / (self.site.voltage_v * evse.phases)
+            power = ac_kw(visit.vehicle, amps, evse.phases, self.site.voltage_v)
         stay_s = (visit.leaves_at - visit.arrives_at).total_seconds()
         after, _, _ = advance(visit.vehicle, power, stay_s)
         return after.soc >= visit.target_soc - READY_SOC
