@@ -28,6 +28,8 @@ INK, GRID, PRICE, LIMIT = "#010101", "#010102", "#010103", "#010104"
 LABEL: dict[Policy, str] = {"uncontrolled": "uncontrolled", "smart": "smart charging", "v2g": "V2G"}
 _COLOUR: dict[Policy, str] = {"uncontrolled": "#010111", "smart": "#010112", "v2g": "#010113"}
 _LINE: dict[Policy, Any] = {"uncontrolled": (0, (4, 2)), "smart": "-", "v2g": "-"}
+_WIDTH: dict[Policy, float] = {"uncontrolled": 1.3, "smart": 2.8, "v2g": 1.2}
+"""Smart charging is drawn broad under V2G, so that both are seen where they agree."""
 _PART = {"energy": "#010121", "demand": "#010122", "wear": "#010123"}
 _VARIABLES = {
     INK: "--ink",
@@ -55,6 +57,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.major.size": 0,
+    "xtick.minor.size": 0,
     "ytick.major.size": 0,
     "text.color": INK,
     "legend.frameon": False,
@@ -126,7 +129,7 @@ def cost_bars(result: ReplayResult) -> str:
 def week_of_power(result: ReplayResult, first: int, last: int) -> str:
     """Mean site power by mode for intervals ``[first, last)``, and the price below."""
     with _figure("week", 7.2, 4.2) as (figure, svg):
-        power, price = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        power, price = figure.subplots(2, 1, sharex=True, height_ratios=(5, 2))
         hours = np.arange(last - first + 1) * result.interval_h
         top = 0.0
         for mode in result.modes:
@@ -148,7 +151,7 @@ def week_of_power(result: ReplayResult, first: int, last: int) -> str:
         power.set_ylabel("grid power [kW]\n+ imports, − exports")
         power.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
         cents = np.asarray(result.import_price[first:last]) * 100
-        price.stairs(cents, hours, color=PRICE, linewidth=1.2)
+        price.stairs(cents, hours, baseline=None, color=PRICE, linewidth=1.2)
         price.set_ylabel(f"price\n[0.01 {result.currency}/kWh]")
         _day_ticks(price, result, first, last)
     return svg[0]
@@ -159,15 +162,18 @@ def soc_of_vehicle(result: ReplayResult, visit_id: str) -> str:
     visits = {m.mode: next(v for v in m.visits if v.visit_id == visit_id) for m in result.modes}
     some = next(iter(visits.values()))
     with _figure("soc", 7.2, 3.4) as (figure, svg):
-        soc, price = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        soc, price = figure.subplots(2, 1, sharex=True, height_ratios=(5, 2))
         first = some.first_interval
         for mode, visit in visits.items():
             hours = np.arange(len(visit.soc)) * result.interval_h
+            hours[0] = _since(result, first, visit.arrived_at)
+            hours[-1] = _since(result, first, visit.departed_at)
             soc.plot(
                 hours,
                 100 * np.asarray(visit.soc),
                 color=_COLOUR[mode],
                 linestyle=_LINE[mode],
+                linewidth=_WIDTH[mode],
                 label=LABEL[mode],
             )
         soc.set_ylim(0, 100)
@@ -175,9 +181,8 @@ def soc_of_vehicle(result: ReplayResult, visit_id: str) -> str:
         soc.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
         count = max(len(v.soc) for v in visits.values())
         cents = np.asarray(result.import_price[first : first + count]) * 100
-        price.stairs(
-            cents, np.arange(len(cents) + 1) * result.interval_h, color=PRICE, linewidth=1.2
-        )
+        edges = np.arange(len(cents) + 1) * result.interval_h
+        price.stairs(cents, edges, baseline=None, color=PRICE, linewidth=1.2)
         price.set_ylabel(f"price\n[0.01 {result.currency}/kWh]")
         _clock_ticks(price, result, first, first + count)
     return svg[0]
@@ -189,7 +194,7 @@ def price_duration(result: ReplayResult) -> str:
         axes = figure.subplots()
         prices = np.asarray(result.import_price)
         hours = np.arange(len(prices) + 1) * result.interval_h
-        axes.stairs(np.sort(prices)[::-1] * 100, hours, color=PRICE, linewidth=1.5, label="price")
+        axes.stairs(np.sort(prices)[::-1] * 100, hours, baseline=None, color=PRICE, label="price")
         for mode in result.modes:
             bought = np.maximum(np.asarray(mode.grid_kw), 0.0)
             if bought.sum() > 0:
@@ -197,6 +202,7 @@ def price_duration(result: ReplayResult) -> str:
                     float(100 * (bought @ prices) / bought.sum()),
                     color=_COLOUR[mode.mode],
                     linestyle=_LINE[mode.mode],
+                    linewidth=_WIDTH[mode.mode],
                     label=f"bought by {LABEL[mode.mode]}",
                 )
         axes.axhline(0, color=INK, linewidth=0.8)
@@ -243,10 +249,16 @@ def _stairs(axes: Axes, hours: Any, values: Sequence[float], mode: ModeResult) -
         baseline=None,
         color=_COLOUR[mode.mode],
         linestyle=_LINE[mode.mode],
-        linewidth=1.3,
+        linewidth=_WIDTH[mode.mode],
         label=LABEL[mode.mode],
         zorder=2 + MODES.index(mode.mode),
     )
+
+
+def _since(result: ReplayResult, index: int, at: datetime) -> float:
+    """Hours from the start of an interval."""
+    start = result.start + timedelta(hours=index * result.interval_h)
+    return (at - start) / timedelta(hours=1)
 
 
 def _local(result: ReplayResult, index: int, zone: ZoneInfo) -> datetime:
@@ -273,7 +285,6 @@ def _day_ticks(axes: Axes, result: ReplayResult, first: int, last: int) -> None:
     axes.set_xticks(lines, [""] * len(lines))
     if len(names) <= 10:
         axes.set_xticks([x for x, _ in names], [name for _, name in names], minor=True)
-        axes.tick_params(axis="x", which="minor", length=0)
 
 
 _WEEKDAY = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

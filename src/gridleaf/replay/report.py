@@ -52,12 +52,12 @@ def render(result: ReplayResult) -> str:
         _section("A week of power", _week(result)),
         _section("One vehicle", _vehicle(result)),
         _section("Price", _figure(price_duration(result), "duration", _DURATION)),
-        _section("Vehicles", _vehicles(result)),
         _section("Data quality", _quality(result)),
         _section("Assumptions", _list(result.assumptions)),
     ]
     if result.command:
         parts.append(_section("Made with", f"<pre>{escape(result.command)}</pre>"))
+    parts.append(_section("Vehicles", _vehicles(result)))
     css = files("gridleaf.replay").joinpath("report.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
