@@ -108,9 +108,9 @@ def hostile_depot() -> Iterator[Served]:
     yield from _serve(hostile=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium; it ends with its module, for its driver keeps the thread's event loop."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine")
     os.environ["PW_TEST_SCREENSHOT_NO_FONTS_READY"] = "1"
