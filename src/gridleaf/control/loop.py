@@ -19,7 +19,7 @@ from gridleaf.control.accounts import Accounts
 from gridleaf.control.decide import Solver, decide
 from gridleaf.control.dispatch import Order, default_order, orders, remember
 from gridleaf.control.limits import grid_limits_kw, static_shares_kw
-from gridleaf.control.live import LiveEvse, LiveSession, LiveSite
+from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
 from gridleaf.control.observe import Imposed, observe, step_grid
 from gridleaf.control.types import (
     Decision,
@@ -156,10 +156,12 @@ class Controller:
         return session
 
     def measured(self, measurement: SiteMeasurement) -> None:
-        """Take a measurement of the site; a broken limit is answered at once."""
+        """Take a measurement of the site; a broken limit is answered at once, and a meter's return."""
         newest = self.measurement
         if newest is not None and measurement.measured_at < newest.measured_at:
             return
+        if self._is_stale(newest):
+            self.wake("the meter is back")
         self.measurement = measurement
         if measurement.grid_kw is None:
             return
@@ -273,11 +275,14 @@ class Controller:
             trigger, renew = "timer", True
             if left > 0:
                 try:
-                    await self.clock.wait_for(self._wake.wait(), left)
+                    await self.clock.wait_for(self._wake.wait(), min(left, self._fresh_for_s()))
                     await self.clock.sleep(self._settle_s)
                     trigger, renew = self._reason, False
                 except TimeoutError:
-                    trigger = "timer"
+                    if due > self.clock.monotonic():
+                        if not self._fell_silent():
+                            continue
+                        trigger, renew = "the meter is silent", False
             if due <= self.clock.monotonic():
                 trigger, renew = ("timer" if renew else trigger), True
                 due += period
@@ -288,6 +293,23 @@ class Controller:
                 await self.cycle(trigger, renew=renew)
             except Exception:
                 log.exception("cycle_failed", site=self.site.name, trigger=trigger)
+
+    def _is_stale(self, measurement: SiteMeasurement | None) -> bool:
+        at = measurement.measured_at if measurement is not None else None
+        return is_stale(at, self.clock.now(), self.site.control.meter_max_age_s)
+
+    def _fell_silent(self) -> bool:
+        """Whether the newest decision relied on a meter that has been silent for too long since."""
+        relied = self.last is not None and self.last[0].meter_fresh
+        return relied and self._is_stale(self.measurement)
+
+    def _fresh_for_s(self) -> float:
+        """When to look whether the meter has fallen silent [s from now]."""
+        longest = self.site.control.meter_max_age_s
+        if self.measurement is None:
+            return longest
+        age = (self.clock.now() - self.measurement.measured_at).total_seconds()
+        return longest - age + 0.1 if 0 <= age <= longest else longest
 
     # -- what goes out --
 
