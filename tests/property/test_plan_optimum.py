@@ -165,10 +165,24 @@ def test_plain_rules_keep_every_limit_and_cost_no_less_than_the_optimum(problem:
     assert plan.objective_eur >= solve(problem).lower_bound_eur - 1e-7 * scale_of(problem)
 
 
+@few
+@given(problems(least_visits=1))
+def test_charging_and_discharging_at_once_happens_only_where_energy_has_a_negative_worth(
+    problem: Problem,
+) -> None:
+    problem = replace(problem, rows=None)
+    plan = solve(problem)
+    place = [problem.nodes.id.index(name) for name in problem.visits.node]
+    worth = plan.shadow_price_eur_per_kwh[place]
+    both = (plan.charge_kw > 1e-4) & (plan.discharge_kw > 1e-4)
+    assert (worth[both] <= 1e-9 * scale_of(problem)).all()
+    lossless = problem.visits.charge_efficiency * problem.visits.discharge_efficiency == 1
+    assert not both[lossless].any()
+    assert any("at once" in note for note in plan.notes) == both.any()
+
+
 def beyond_limits_kwh(problem: Problem, plan: Plan) -> float:
-    prices, hours = penalties(problem), problem.step_h
-    rows = prices.row_eur_per_kwh / prices.limit_eur_per_kwh
-    return float((plan.over_limit_kw @ hours).sum() + rows @ (plan.row_over_kw @ hours))
+    return float((plan.over_limit_kw @ problem.step_h).sum())
 
 
 def missing_kwh(problem: Problem, plan: Plan) -> float:
@@ -182,6 +196,7 @@ def missing_kwh(problem: Problem, plan: Plan) -> float:
 @few
 @given(problems(least_visits=1))
 def test_money_never_decides_against_energy_nor_energy_against_a_limit(problem: Problem) -> None:
+    problem = replace(problem, rows=None)
     nodes, visits = problem.nodes, problem.visits
     none = np.zeros(len(visits.id))
     free = replace(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 
 from gridleaf.domain.clock import stopwatch
 from gridleaf.domain.errors import PlanningFailed
@@ -37,8 +38,9 @@ def solve_exact(
     plans that cost the same an early one is taken. The same problem gives the same plan.
 
     The bound is computed here, from the solver's dual prices and the bounds of the columns (weak
-    duality): it holds whatever the solver did. Only where export pays more than import costs, it is
-    that of the solver's branch and bound.
+    duality): it holds whatever the solver did. Where export pays more than import costs, whether to
+    import or to export is first read off the relaxed problem and then searched by branch and bound;
+    out of time, the best plan so far is returned with its gap.
 
     Parameters
     ----------
@@ -60,12 +62,11 @@ def solve_exact(
     model = build(problem, prices)
     directions = len(model.binary)
     limit_s = highspy.kHighsInf if time_limit_s is None else time_limit_s
-    searched = None
+    solved = simplex(model, limit_s)
+    bound = lower_bound(model, solved.duals)
     if directions:
-        searched = _search(model, limit_s)
-        model = replace(model, lower=searched.lower, upper=searched.upper)
-        limit_s = max(limit_s - searched.seconds, 0.1 * limit_s)
-    values, duals = simplex(model, limit_s)
+        solved, bound = _decide(model, solved, bound, limit_s)
+    values, duals = solved.values, solved.duals
     first = len(model.charge_at[0])
     charge = _schedule(problem, problem.visits.charge_kw, model.charge_at, values)
     discharge = _schedule(problem, problem.visits.discharge_kw, model.discharge_at, values[first:])
@@ -81,7 +82,7 @@ def solve_exact(
         method="exact",
         charge_kw=charge,
         discharge_kw=discharge,
-        lower_bound_eur=lower_bound(model, duals) if searched is None else searched.bound,
+        lower_bound_eur=bound,
         shadow_price_eur_per_kwh=np.where(
             model.balance >= 0, -np.append(duals, 0.0)[model.balance], 0.0
         ),
@@ -142,19 +143,20 @@ def _highs(model: Model, cost: Floats, limit_s: float) -> highspy.Highs:
     return highs
 
 
-def _run(highs: highspy.Highs) -> None:
-    """Run; whatever ended it, only a primal feasible point is of use."""
-    highs.run()
-    feasible = highspy.SolutionStatus.kSolutionStatusFeasible
-    if highs.getInfo().primal_solution_status != feasible:
-        reason = highs.modelStatusToString(highs.getModelStatus())
-        raise PlanningFailed(f"HiGHS ended without a plan: {reason}")
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """Values of the columns, duals of the rows, the cost, and the time it took [s]."""
+
+    values: Floats
+    duals: Floats
+    cost: float
+    seconds: float
 
 
-def simplex(model: Model, limit_s: float) -> tuple[Floats, Floats]:
-    """Values of the columns and duals of the rows."""
+def simplex(model: Model, limit_s: float) -> Solved:
+    """The optimum of the model with its binaries relaxed, by the simplex method."""
     if not len(model.cost):
-        return np.zeros(0), np.zeros(0)
+        return Solved(np.zeros(0), np.zeros(0), model.offset, 0.0)
     status = highspy.HighsBasisStatus
     names = np.array([status.kLower, status.kUpper, status.kBasic], dtype=object)
     columns = (model.cost < 0).astype(np.int64)
@@ -170,31 +172,75 @@ def simplex(model: Model, limit_s: float) -> tuple[Floats, Floats]:
     count = len(model.cost)
     highs.changeColsCost(count, np.arange(count, dtype=np.int32), model.cost)
     _run(highs)
-    solution = highs.getSolution()
-    return np.array(solution.col_value), np.array(solution.row_dual)
+    solution, info = highs.getSolution(), highs.getInfo()
+    return Solved(
+        np.array(solution.col_value),
+        np.array(solution.row_dual),
+        info.objective_function_value,
+        highs.getRunTime(),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Searched:
-    """Columns with every binary decided, the proven bound, and the time it took [s]."""
-
-    lower: Floats
-    upper: Floats
-    bound: float
-    seconds: float
+def _run(highs: highspy.Highs) -> None:
+    """Run; whatever ended it, only a primal feasible point is of use."""
+    highs.run()
+    if not _has_plan(highs):
+        reason = highs.modelStatusToString(highs.getModelStatus())
+        raise PlanningFailed(f"HiGHS ended without a plan: {reason}")
 
 
-def _search(model: Model, limit_s: float) -> _Searched:
-    """Decide by branch and bound whether to import or to export where that is not convex."""
-    highs = _highs(model, model.cost, limit_s)
+def _has_plan(highs: highspy.Highs) -> bool:
+    feasible = highspy.SolutionStatus.kSolutionStatusFeasible
+    return bool(highs.getInfo().primal_solution_status == feasible)
+
+
+def _decide(model: Model, relaxed: Solved, bound: float, limit_s: float) -> tuple[Solved, float]:
+    """The best plan with every binary decided, and the bound of all of them."""
+    best = simplex(_fixed(model, _directions(model, relaxed.values)), limit_s)
+    if best.cost - bound <= MIP_GAP * abs(bound):
+        return best, bound
+    highs = _highs(model, model.cost, max(limit_s - relaxed.seconds - best.seconds, 0.0))
     for column in model.binary.tolist():
         highs.changeColIntegrality(column, highspy.HighsVarType.kInteger)
     highs.setOptionValue("mip_rel_gap", MIP_GAP)
-    _run(highs)
-    decided = np.round(np.array(highs.getSolution().col_value)[model.binary])
-    lower, upper = model.lower.copy(), model.upper.copy()
+    start = highspy.HighsSolution()
+    start.col_value = best.values.tolist()
+    highs.setSolution(start)
+    highs.run()
+    info = highs.getInfo()
+    if np.isfinite(info.mip_dual_bound):
+        bound = max(bound, info.mip_dual_bound)
+    if _has_plan(highs) and info.objective_function_value < best.cost:
+        # outside the limit, but this is short, and what was found must not be lost
+        found = np.array(highs.getSolution().col_value)
+        better = simplex(_fixed(model, np.round(found[model.binary])), highspy.kHighsInf)
+        best = min(best, better, key=lambda solved: solved.cost)
+    return best, bound
+
+
+def _directions(model: Model, values: Floats) -> Floats:
+    """1 for each binary where the relaxed flows come to an import, 0 where to an export."""
+    column = np.repeat(np.arange(len(model.cost)), np.diff(model.starts))
+    sums = np.bincount(
+        model.rows, weights=model.values * values[column], minlength=len(model.row_lower)
+    )
+    entry = _entries(model)
+    flows = sums[model.rows[entry]] - model.values[entry] * values[model.binary][:, None]
+    return np.where(flows[:, 0] >= flows[:, 1], 1.0, 0.0)
+
+
+def _fixed(model: Model, decided: Floats) -> Model:
+    """The model with every binary decided; what one then allows is allowed without bound."""
+    lower, upper, row_upper = model.lower.copy(), model.upper.copy(), model.row_upper.copy()
     lower[model.binary] = upper[model.binary] = decided
-    return _Searched(lower, upper, highs.getInfo().mip_dual_bound, highs.getRunTime())
+    imports, exports = model.rows[_entries(model)].T
+    row_upper[np.where(decided > 0, imports, exports)] = np.inf
+    return replace(model, lower=lower, upper=upper, row_upper=row_upper)
+
+
+def _entries(model: Model) -> NDArray[np.int32]:
+    """Where the two entries of each binary are."""
+    return np.stack((model.starts[model.binary], model.starts[model.binary] + 1), axis=1)
 
 
 def lower_bound(model: Model, duals: Floats) -> float:

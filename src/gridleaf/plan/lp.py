@@ -46,10 +46,12 @@ class Model:
     """minimise ``cost @ x + offset`` with ``row_lower <= A x <= row_upper``, ``lower <= x <= upper``.
 
     ``A`` is column-wise: ``starts``, ``rows``, ``values``. The first columns are charging, at
-    ``charge_at`` (visit, step), the next discharging, at ``discharge_at``; ``binary`` are positions. ``preference`` is a cost by which equal plans are told apart. ``balance`` is ``(K, T)``: the
-    row whose dual prices energy at a node, -1 where energy there is free. ``basis`` names a column
-    for each row (-1: its slack), a triangular basis to start from: a vehicle's energy moves with its
-    power and the grid takes what the vehicles leave.
+    ``charge_at`` (visit, step), the next discharging, at ``discharge_at``. ``binary`` are the positions
+    of columns with two entries each, in the row of the imports and in that of the exports.
+    ``preference`` is a cost by which equal plans are told apart. ``balance`` is ``(K, T)``: the row whose
+    dual prices energy at a node, -1 where energy there is free. ``basis`` names a column for each row
+    (-1: its slack), a triangular basis to start from: a vehicle's energy moves with its power and the
+    grid takes what the vehicles leave.
     """
 
     cost: Floats
@@ -320,19 +322,22 @@ def _network(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) -
     high, low, limit_in, limit_out, buy, sell = (
         values[at] for values in (high, low, limit_in, limit_out, buy, sell)
     )
+    # every column has bounds, so that any duals prove something, but wider than the flows can be:
+    # at a bound that moves with the load, the dual of the balance would not be the price of load
+    wide = 1.0 + high - low
     penalty = prices.limit_eur_per_kwh
-    over_in = flows(high > limit_in, penalty + buy, 0.0, high - limit_in, 1.0)
-    over_out = flows(-low > limit_out, penalty - sell, 0.0, -low - limit_out, -1.0)
+    over_in = flows(high > limit_in, penalty + buy, 0.0, high - limit_in + wide, 1.0)
+    over_out = flows(-low > limit_out, penalty - sell, 0.0, wide - low - limit_out, -1.0)
     apart = (buy != sell) & (high > 0) & (low < 0)
     signed = flows(
         ~apart,
         np.where(high > 0, buy, sell),
-        np.clip(low, -limit_out, limit_in),
-        np.clip(high, -limit_out, limit_in),
+        np.clip(low - wide, -limit_out, limit_in),
+        np.clip(high + wide, -limit_out, limit_in),
         1.0,
     )
-    exports = flows(apart, -sell, 0.0, np.minimum(-low, limit_out), -1.0)
-    imports = flows(apart, buy, 0.0, np.minimum(high, limit_in), 1.0)
+    exports = flows(apart, -sell, 0.0, np.minimum(wide - low, limit_out), -1.0)
+    imports = flows(apart, buy, 0.0, np.minimum(wide + high, limit_in), 1.0)
 
     def bound(cells: Ints, upper: Floats, *columns: Ints) -> Ints:
         """Rows that bound the sum of some flows of these cells."""
@@ -344,7 +349,7 @@ def _network(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) -
     billed = np.flatnonzero(demand > 0)
     peak = np.full(shape[0], -1)
     most = np.maximum((load + rise)[billed] / step_h, so_far[billed, None]).max(axis=1)
-    peak[billed] = lp.add_columns(demand[billed], so_far[billed], most)
+    peak[billed] = lp.add_columns(demand[billed], so_far[billed], 1.0 + 2.0 * most)
     cells = np.flatnonzero(peaking[at])
     row = bound(cells, np.zeros(len(cells)), signed, imports, over_in)
     lp.put(row, peak[at[0][cells]], -step_h[at[1][cells]])
@@ -374,5 +379,5 @@ def _further_rows(problem: Problem, prices: Penalties, lp: _Builder, power: _Pow
     ):
         which, entry = np.nonzero((row[:, step] >= 0) & (factor[:, visit] != 0))
         lp.put(row[which, step[entry]], column[entry], sign * factor[which, visit[entry]])
-    over = lp.add_columns(prices.row_eur_per_kwh[at[0]], 0.0, (reach - allowed)[at])
+    over = lp.add_columns(prices.row_eur_per_kwh[at[0]], 0.0, 1.0 + (reach - allowed)[at])
     lp.put(row[at], over, -1.0)

@@ -194,8 +194,9 @@ def penalties(problem: Problem) -> Penalties:
     together and the demand charges of one kWh in the shortest step, lost on the way through another
     vehicle's battery, with its wear. Then a kWh unmet at departure costs 4 M, a kWh below the
     minimum costs as much for the shortest step, and a kWh beyond a limit costs 4 times what it could
-    ever save of these two. So money never decides against energy, and energy never against a limit.
-    Where nothing costs anything, M is 1.
+    ever save of these two. So money never decides against energy, nor energy against a limit (but
+    where a limit is broken anyway and a further row weighs visits unequally, the choice between
+    these is by 4 to 1). Where nothing costs anything, M is 1.
     """
     visits, nodes = problem.visits, problem.nodes
     shortest = float(problem.step_h.min())

@@ -62,11 +62,12 @@ def _shapes(problem: Problem, plan: Plan) -> list[str]:
         "export_kw": (len(nodes), steps),
         "over_limit_kw": (len(nodes), steps),
         "shadow_price_eur_per_kwh": (len(nodes), steps),
-        "row_over_kw": (len(rows), steps),
     }
+    if rows:
+        expected["row_over_kw"] = (len(rows), steps)
     for name, shape in expected.items():
         values = getattr(plan, name)
-        if np.shape(values) != shape and not (np.size(values) == 0 and 0 in shape):
+        if np.shape(values) != shape:
             faults.append(f"{name} has the shape {np.shape(values)}, not {shape}.")
         elif not np.isfinite(values).all():
             faults.append(f"{name} holds something that is not a finite number.")
