@@ -28,6 +28,7 @@ from gridleaf.sim.virtual import run_virtual
 from gridleaf.store import open_store, sqlite_store
 from gridleaf.store.port import Store
 from gridleaf.tariff import DayAheadSource
+from gridleaf.web.auth import Accounts
 
 REMEMBER_S = 2.0
 """How often, in the machine's time, the world is written down [s]."""
@@ -141,7 +142,11 @@ async def _play(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
             say(f"Going on at {at:%Y-%m-%d %H:%M} UTC.")
         say(f"Stations: {url}/<station id>")
         if service.web_port is not None:
+            token = await Accounts(service.platform.store, RealClock()).add_token(
+                "demo", "operator"
+            )
             say(f"Console:  http://127.0.0.1:{service.web_port}/")
+            say(f"Token:    {token}   (Authorization: Bearer ... at /api/v1)")
         living = asyncio.create_task(life.run())
         writing = asyncio.create_task(_write_down(life, service.platform, options.speed))
         await _until(stop, options.stop_after_s, living, service.work, writing)
