@@ -115,11 +115,13 @@ def relative_gap(objective_eur: float, lower_bound_eur: float, turnover_eur: flo
     """How far the objective may be from the optimum, relative to the bound [-].
 
     Where gains and costs nearly cancel, the bound is no measure of anything; the distance is then
-    relative to a millionth of what was turned over.
+    relative to a millionth of what was turned over. Less than 1e-12 EUR is rounding.
     """
     if not np.isfinite(lower_bound_eur):
         return float("inf")
-    distance = max(objective_eur - lower_bound_eur, 0.0)
+    distance = objective_eur - lower_bound_eur
+    if distance < 1e-12:
+        return 0.0
     return distance / max(abs(lower_bound_eur), 1e-6 * turnover_eur, 1e-9)
 
 
