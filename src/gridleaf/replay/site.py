@@ -172,7 +172,7 @@ def given_site(log: SessionLog, site: SiteConfig, prices: Path) -> ReplaySite:
     tariff = site.tariff.model_copy(update={"source": "csv", "file": prices})
     assumptions = (
         "limits, circuits, EVSEs, tariff and reserve are those of the site file; every vehicle of the "
-        "log takes part in V2G where its EVSE can discharge, and tells its state of charge there",
+        "log takes part in V2G where its EVSE can discharge, and tells its state of charge at DC ones",
         "the site's own building load and generation are not in the log and count as zero",
         f"wear costs {site.defaults.wear_per_kwh:g} per kWh discharged, unless the site says "
         "otherwise for a vehicle",

@@ -223,7 +223,7 @@ class _World:
             charge_efficiency=evse.charge_efficiency,
             discharge_efficiency=evse.discharge_efficiency,
             ramp_kw_per_s=float("inf"),
-            reports_soc=True,
+            reports_soc=evse.current == "DC",
             target_soc=visit.target_soc,
         )
         first = max(self.minute, 0) // self.interval_min
@@ -233,7 +233,11 @@ class _World:
         await station.plug(visit.evse_id, vehicle, departure_at=visit.departed_at)
         live = self.platform.controller.live.evse(visit.station_id, visit.evse_id)
         if live is not None and live.session is not None:
-            wish = Wish(departure_at=visit.departed_at, target_soc=visit.target_soc)
+            wish = Wish(
+                departure_at=visit.departed_at,
+                energy_kwh=visit.energy_kwh,
+                target_soc=visit.target_soc,
+            )
             await self.platform.wish(live.session.session_id, wish)
 
     async def _leave(self, visit: ReplayVisit) -> None:

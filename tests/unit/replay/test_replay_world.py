@@ -140,6 +140,28 @@ def test_tight_limits_are_broken_by_uncontrolled_charging_and_never_by_ours() ->
     assert v2g.peak_kw <= 24.0
 
 
+def test_a_site_of_mixed_stations_speaks_three_versions_and_keeps_its_limits() -> None:
+    stations = (
+        ("ocpp1.6", Evse(id=1, charge_max_kw=7.4, phases=1)),
+        ("ocpp2.0.1", Evse(id=1, charge_max_kw=11)),
+        ("ocpp2.1", Evse(id=1, charge_max_kw=11)),
+        ("ocpp2.1", Evse(id=1, current="DC", charge_max_kw=22, discharge_max_kw=22, min_a=0)),
+    )
+    site = SiteConfig(
+        name="mixed",
+        import_limit_kw=20,
+        export_limit_kw=10,
+        stations=tuple(
+            Station(id=f"bay-{n}", versions=(version,), evses=(evse,))
+            for n, (version, evse) in enumerate(stations)
+        ),
+    )
+    result = run_mode(scenario(site), "v2g")
+    assert result.limit_violations == 0
+    assert result.ready_on_time == 4
+    assert [v.discharged_kwh > 1 for v in result.visits] == [False, False, False, True]
+
+
 def test_modes_in_processes_of_their_own_give_what_one_process_gives() -> None:
     told: dict[str, float] = {}
     result = replay(
