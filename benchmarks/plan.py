@@ -1,7 +1,7 @@
 """The exact planner beside its solver called directly, and where its time goes.
 
 ``python -m benchmarks plan [--visits 10,100,1000] [--variants core,full] [--repeat 5] [--peers
-highs,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge and energy for
+highs,highs-ipm,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge and energy for
 every visit and step of its window, import and export for every step) and their own defaults; one
 thread for all.
 """
@@ -87,13 +87,14 @@ def textbook(problem: Problem) -> dict[str, Any]:
     return {"cost": cost, "lower": lower, "upper": upper, "matrix": matrix, "equal": side}
 
 
-def by_highs(problem: Problem) -> float:
-    """HiGHS by its own interface."""
+def by_highs(problem: Problem, solver: str = "choose") -> float:
+    """HiGHS by its own interface; "choose" is the simplex method, "ipm" interior point and crossover."""
     model = textbook(problem)
     matrix, steps = model["matrix"], len(problem.step_h)
     highs = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", 1)
+    highs.setOptionValue("solver", solver)
     highs.passModel(
         matrix.shape[1],
         matrix.shape[0],
@@ -174,7 +175,11 @@ def measure(
     counts: list[int], variants: list[str], peers: list[str], repeat: int, depots: bool
 ) -> list[dict[str, Any]]:
     """One record for each problem and planner."""
-    known_peers = {"highs": by_highs, "scipy": by_scipy}
+    known_peers: dict[str, Callable[[Problem], float]] = {
+        "highs": by_highs,
+        "highs-ipm": partial(by_highs, solver="ipm"),
+        "scipy": by_scipy,
+    }
     records: list[dict[str, Any]] = []
     problems: list[tuple[str, Problem, float | None]] = []
     for count in counts:
@@ -188,7 +193,7 @@ def measure(
             ("depot 300 x 96", depot(300, step_h=np.full(96, 0.25)), None),
         ]
     for name, problem, known in problems:
-        planners = {"gridleaf": by_gridleaf}
+        planners: dict[str, Callable[[Problem], float]] = {"gridleaf": by_gridleaf}
         if name.partition(" ")[0] != "depot":
             planners |= {peer: known_peers[peer] for peer in peers}
         for planner, work in planners.items():
@@ -223,7 +228,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks plan", description=__doc__)
     parser.add_argument("--visits", default="10,100,1000")
     parser.add_argument("--variants", default="core,full")
-    parser.add_argument("--peers", default="highs,scipy", help="'' for none")
+    parser.add_argument("--peers", default="highs,highs-ipm,scipy", help="'' for none")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--depots", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--json", action="store_true")

@@ -1,4 +1,8 @@
-"""The exact planner: the linear programme in HiGHS, and the proof of its optimum."""
+"""The exact planner: the linear programme in HiGHS, and the proof of its optimum.
+
+It is the simplex method at every size: from the basis that the model brings along it is faster than
+the interior point method with crossover, and than itself with presolve (``benchmarks/plan.py``).
+"""
 
 from __future__ import annotations
 
@@ -83,9 +87,8 @@ def solve_exact(
         charge_kw=charge,
         discharge_kw=discharge,
         lower_bound_eur=bound,
-        shadow_price_eur_per_kwh=np.where(
-            model.balance >= 0, -np.append(duals, 0.0)[model.balance], 0.0
-        ),
+        # where there is no balance its row is -1: the zero at the end
+        shadow_price_eur_per_kwh=0.0 - np.append(duals, 0.0)[model.balance],
         notes=notes,
         seconds=timer() - began,
     )
