@@ -86,7 +86,7 @@ def test_the_board_can_be_narrowed_to_what_needs_attention(
 ) -> None:
     tab = new_tab()
     tab.open(f"{depot.url}/evses")
-    rows = tab.page.locator(".board-row:visible")
+    rows = tab.page.locator(".board tbody tr")
     expect(rows).to_have_count(24)
     tab.page.get_by_role("radio", name="Attention").check()
     expect(rows.filter(has_text="AC02/1")).to_contain_text("not obeying")

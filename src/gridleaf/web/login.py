@@ -9,6 +9,7 @@ import html
 from importlib.resources import files
 from urllib.parse import parse_qs, quote, urlsplit
 
+import nicegui
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import Headers
@@ -35,7 +36,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 STRICT_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 # NiceGUI writes its page as an inline script and compiles its templates in the browser.
@@ -128,6 +129,7 @@ async def _form(request: Request, target: str, problem: str = "", status: int = 
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Sign in · gridleaf</title>
 <link rel="icon" href="/assets/leaf.svg">
+<link rel="stylesheet" href="/_nicegui/{nicegui.__version__}/static/fonts.css">
 <link rel="stylesheet" href="/assets/console.css">
 </head>
 <body class="login">

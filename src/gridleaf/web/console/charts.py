@@ -14,11 +14,13 @@ from typing import Any
 from nicegui import ui
 
 from gridleaf.store.port import SeriesPoint
-from gridleaf.web.console.kit import Region, box, cells, props, say, table
+from gridleaf.web.console.kit import box, props, say
+from gridleaf.web.console.tables import DataTable, plain
 from gridleaf.web.console.texts import number
 from gridleaf.web.figures import Column, Timeline
 
 Options = dict[str, Any]
+Points = tuple[tuple[float, float | None], ...]
 
 INK = "var(--ink)"
 QUIET = "var(--quiet)"
@@ -143,13 +145,11 @@ def _value_axis(unit: str, grid: int) -> Options:
     }
 
 
-def _points(at: Sequence[datetime], values: Column, end: datetime) -> list[list[float | None]]:
-    rows: list[list[float | None]] = [
-        [_ms(t), None if v is None else round(v, 4)] for t, v in zip(at, values, strict=True)
-    ]
-    if rows and end > at[-1]:
-        rows.append([_ms(end), rows[-1][1]])
-    return rows
+def _points(at: Sequence[datetime], values: Column, end: datetime) -> Points:
+    rows = tuple(
+        (_ms(t), None if v is None else round(v, 4)) for t, v in zip(at, values, strict=True)
+    )
+    return (*rows, (_ms(end), rows[-1][1])) if rows and end > at[-1] else rows
 
 
 def _ms(at: datetime) -> float:
@@ -199,7 +199,7 @@ def curve(
         "name": name,
         "type": "line",
         "yAxisIndex": axis,
-        "data": [[_ms(p.at), round(p.value, 4)] for p in points],
+        "data": tuple((_ms(p.at), round(p.value, 4)) for p in points),
         "showSymbol": False,
         "silent": True,
         "color": colour,
@@ -251,7 +251,7 @@ def mark(series: Options, marks: Sequence[Mark]) -> None:
 class Rows:
     """A chart's figures as a table."""
 
-    columns: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, ...], ...]
 
 
@@ -270,33 +270,32 @@ class Chart:
             self._chart = ui.echart({}, renderer="svg").style(f"height: {height}")
         with box("details", "figures"):
             say("summary", "Show the figures as a table")
-            self._region: Region[Rows] = Region(box(), _rows)
+            self._figures = box()
+            self._table: DataTable | None = None
 
     def show(self, options: Options, words: str, rows: Rows) -> None:
         """Draw; ``words`` say what there is to see."""
         if options != self._chart.options:
             self._chart.props["options"] = options
         props(self._frame, aria_label=f"{self._title}: {words}")
-        self._region.show(rows)
-
-
-def _rows(rows: Rows) -> None:
-    with table(rows.columns, "Figures of the chart", "dense"):
-        for texts in rows.rows:
-            with box("tr"):
-                cells(rows.columns, texts)
+        if self._table is None:
+            with self._figures:
+                self._table = DataTable(
+                    "Figures of the chart", rows.columns, "dense", "There are no figures yet."
+                )
+        self._table.show(plain(str(i), texts) for i, texts in enumerate(rows.rows))
 
 
 def figures(line: Timeline, hours: Sequence[str], currency: str) -> Rows:
     """The figures of the depot chart, a row for each step."""
     columns = (
-        "Time",
-        "Grid kW#",
-        "Building kW#",
-        "PV kW#",
-        "Charging kW#",
-        "Discharging kW#",
-        f"Price {currency}/kWh#",
+        ("Time", ""),
+        ("Grid kW", "number"),
+        ("Building kW", "number"),
+        ("PV kW", "number"),
+        ("Charging kW", "number"),
+        ("Discharging kW", "number"),
+        (f"Price {currency}/kWh", "number"),
     )
     return Rows(
         columns,

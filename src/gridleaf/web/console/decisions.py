@@ -14,7 +14,8 @@ from gridleaf.store.port import CycleRecord
 from gridleaf.web.console.charts import Chart, depot_options, figures
 from gridleaf.web.console.depot import LEGEND
 from gridleaf.web.console.frame import Visit, absent, frame
-from gridleaf.web.console.kit import Region, box, cells, definition, heading, link, say, table
+from gridleaf.web.console.kit import box, definition, heading, link, say
+from gridleaf.web.console.tables import Cell, DataTable, Row
 from gridleaf.web.console.texts import (
     METHODS,
     UNKNOWN,
@@ -29,16 +30,24 @@ from gridleaf.web.console.texts import (
 from gridleaf.web.figures import timeline
 
 COLUMNS = (
-    "Time",
-    "Because of",
-    "Planned by",
-    "Gap#",
-    "Cost ahead#",
-    "Setpoints#",
-    "Alerts#",
-    "Took#",
+    ("Time", ""),
+    ("Because of", ""),
+    ("Planned by", ""),
+    ("Gap", "number"),
+    ("Cost ahead", "number"),
+    ("Setpoints", "number"),
+    ("Alerts", "number"),
+    ("Took", "number"),
 )
-SETPOINTS = ("EVSE", "Vehicle", "Setpoint#", "Planned#", "State of charge#", "Leaves", "Why")
+SETPOINTS = (
+    ("EVSE", ""),
+    ("Vehicle", "wrap"),
+    ("Setpoint", "number"),
+    ("Planned", "number"),
+    ("State of charge", "number"),
+    ("Leaves", ""),
+    ("Why", "why"),
+)
 _PAGE = 25
 
 
@@ -50,7 +59,9 @@ async def decisions(request: Request, before: int | None = None) -> None:
             say("h1", "Decisions")
             say("p", "one for each control cycle, newest first", "quiet")
         with box("section", "card flush"):
-            body: Region[tuple[CycleRecord, ...]] = Region(box(), lambda rows: _list(visit, rows))
+            body = DataTable(
+                "Decisions, newest first", COLUMNS, "stacking", "No decision has been made yet."
+            )
         with box("nav", "row end", aria_label="Older and newer decisions"):
             if before is not None:
                 link("Newest", "/decisions", "button")
@@ -59,7 +70,7 @@ async def decisions(request: Request, before: int | None = None) -> None:
 
     async def refresh() -> None:
         rows = await visit.console.platform.store.cycles(before_id=before, limit=_PAGE)
-        body.show(tuple(rows))
+        body.show(_line(visit, record) for record in rows)
         more = len(rows) == _PAGE
         if more:
             older.props["href"] = f"/decisions?before={rows[-1].cycle_id}"
@@ -71,7 +82,7 @@ async def decisions(request: Request, before: int | None = None) -> None:
         nonlocal seen
         made = visit.console.platform.decision()
         at = made.at if made is not None else None
-        if at != seen or body.shown is None:
+        if at != seen:
             seen = at
             await refresh()
 
@@ -80,33 +91,20 @@ async def decisions(request: Request, before: int | None = None) -> None:
         visit.every(when_new)
 
 
-def _list(visit: Visit, rows: tuple[CycleRecord, ...]) -> None:
-    console = visit.console
-    if not rows:
-        say("p", "No decision has been made yet.", "quiet padded")
-        return
-    with table(COLUMNS, "Decisions, newest first", "stacking"):
-        for record in rows:
-            made = decision_from_json(record.decision)
-            with box("tr"):
-                with box("th", "", scope="row", data_label="Time"):
-                    link(
-                        _seconds(record.at, visit),
-                        f"/decisions/{record.cycle_id}",
-                        "row-link",
-                    )
-                cells(
-                    COLUMNS[1:],
-                    (
-                        record.trigger,
-                        METHODS.get(made.method, made.method),
-                        _gap(made.gap),
-                        money(made.objective_eur, console.currency),
-                        str(len(made.setpoints)),
-                        str(len(made.alerts)),
-                        f"{number(made.plan_seconds * 1000, 0)} ms",
-                    ),
-                )
+def _line(visit: Visit, record: CycleRecord) -> Row:
+    made = decision_from_json(record.decision)
+    key = str(record.cycle_id)
+    texts = (
+        record.trigger,
+        METHODS.get(made.method, made.method),
+        _gap(made.gap),
+        money(made.objective_eur, visit.console.currency),
+        str(len(made.setpoints)),
+        str(len(made.alerts)),
+        f"{number(made.plan_seconds * 1000, 0)} ms",
+    )
+    time = Cell(text=_seconds(record.at, visit), href=f"/decisions/{key}")
+    return Row(key=key, cells=(time, *(Cell(text=text) for text in texts)))
 
 
 def _seconds(at: datetime, visit: Visit) -> str:
@@ -170,30 +168,25 @@ def _facts(visit: Visit, record: CycleRecord, state: SiteState, made: Decision) 
 
 
 def _setpoints(visit: Visit, state: SiteState, made: Decision) -> None:
-    console = visit.console
+    zone = visit.console.zone
     sessions = explain(state, made)["sessions"]
     assert isinstance(sessions, list)
-    if not sessions:
-        say("p", "No vehicle was plugged in.", "quiet")
-        return
-    with table(SETPOINTS, "Setpoints", "stacking"):
-        for s in sessions:
-            with box("tr"):
-                with box("th", "", scope="row", data_label="EVSE"):
-                    link(s["evse"], f"/sessions/{quote(s['session_id'])}", "row-link")
-                cells(
-                    SETPOINTS[1:-1],
-                    (
-                        s["vehicle"] or UNKNOWN,
-                        signed_kw(s["setpoint_kw"]),
-                        signed_kw(s["planned_kw"]),
-                        percent(s["soc"]),
-                        moment(datetime.fromisoformat(s["departure_at"]), console.zone, state.at),
-                    ),
-                )
-                with box("td", "why", data_label="Why"), box("ul", "reasons"):
-                    for reason in s["why"]:
-                        say("li", reason[:1].upper() + reason[1:])
+    table = DataTable("Setpoints", SETPOINTS, "stacking", "No vehicle was plugged in.")
+    table.show(
+        Row(
+            key=s["evse"],
+            cells=(
+                Cell(text=s["evse"], href=f"/sessions/{quote(s['session_id'])}"),
+                Cell(text=s["vehicle"] or UNKNOWN),
+                Cell(text=signed_kw(s["setpoint_kw"])),
+                Cell(text=signed_kw(s["planned_kw"])),
+                Cell(text=percent(s["soc"])),
+                Cell(text=moment(datetime.fromisoformat(s["departure_at"]), zone, state.at)),
+                Cell(items=tuple(r[:1].upper() + r[1:] for r in s["why"])),
+            ),
+        )
+        for s in sessions
+    )
 
 
 def _draw(visit: Visit, chart: Chart, state: SiteState, made: Decision) -> None:

@@ -14,21 +14,22 @@ from nicegui import ui
 
 from gridleaf.store.port import SessionRecord
 from gridleaf.web.console.frame import frame
-from gridleaf.web.console.kit import Region, box, cells, choice, form, link, say, table
+from gridleaf.web.console.kit import Region, box, choice, form, say
+from gridleaf.web.console.tables import Cell, DataTable, Row
 from gridleaf.web.console.texts import UNKNOWN, kwh, moment, money, percent
 
 COLUMNS = (
-    "Arrived",
-    "Left",
-    "Vehicle",
-    "EVSE",
-    "Charged#",
-    "Discharged#",
-    "State of charge#",
-    "Paid#",
-    "Uncontrolled#",
-    "Saved#",
-    "Ready?",
+    ("Arrived", ""),
+    ("Left", ""),
+    ("Vehicle", "wrap"),
+    ("EVSE", ""),
+    ("Charged", "number"),
+    ("Discharged", "number"),
+    ("State of charge", "number"),
+    ("Paid", "number"),
+    ("Uncontrolled", "number"),
+    ("Saved", "number"),
+    ("Ready?", ""),
 )
 DAYS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("31", "Last 31 days"))
 _MOST = 500
@@ -63,9 +64,8 @@ async def history(request: Request) -> None:
                 )
         sums: Region[Sums] = Region(box("dl", "tiles"), _sums)
         with box("section", "card flush"):
-            body: Region[tuple[SessionRecord, ...]] = Region(
-                box(),
-                lambda rows: _rows(rows, names, console.zone, console.now(), console.currency),
+            body = DataTable(
+                "Sessions, newest first", COLUMNS, "stacking", "No sessions in this time."
             )
         names = {v.id_token: v.name for v in console.platform.site.vehicles if v.name}
 
@@ -85,7 +85,8 @@ async def history(request: Request) -> None:
         rows = await load()
         summary.text = f"{len(rows)} sessions" + (" (the newest 500)" if len(rows) == _MOST else "")
         sums.show(Sums.of(rows, console.currency))
-        body.show(rows)
+        now = console.now()
+        body.show(_row(r, names, console.zone, now, console.currency) for r in rows)
 
     async def download() -> None:
         ui.download(sessions_csv(await load()).encode(), "sessions.csv", "text/csv")
@@ -123,45 +124,29 @@ def _sums(sums: Sums) -> None:
                 say("span", figure, "tile-value")
 
 
-def _rows(
-    rows: tuple[SessionRecord, ...],
-    names: dict[str, str],
-    zone: ZoneInfo,
-    now: datetime,
-    currency: str,
-) -> None:
-    if not rows:
-        say("p", "No sessions in this time.", "quiet padded")
-        return
-    with table(COLUMNS, "Sessions, newest first", "stacking"):
-        for r in rows:
-            saved = (
-                r.uncontrolled_cost_eur - r.cost_eur
-                if r.cost_eur is not None and r.uncontrolled_cost_eur is not None
-                else None
-            )
-            with box("tr"):
-                with box("th", "", scope="row", data_label="Arrived"):
-                    link(
-                        moment(r.arrived_at, zone, now),
-                        f"/sessions/{quote(r.session_id)}",
-                        "row-link",
-                    )
-                cells(
-                    COLUMNS[1:],
-                    (
-                        "plugged in" if r.state == "live" else moment(r.departed_at, zone, now),
-                        names.get(r.id_token or "", "") or r.id_token or UNKNOWN,
-                        f"{r.station_id}/{r.evse_id or '?'}",
-                        kwh(r.charged_kwh),
-                        kwh(r.discharged_kwh),
-                        _levels(r),
-                        money(r.cost_eur, currency),
-                        money(r.uncontrolled_cost_eur, currency),
-                        money(saved, currency),
-                        _fulfilled(r),
-                    ),
-                )
+def _row(
+    record: SessionRecord, names: dict[str, str], zone: ZoneInfo, now: datetime, currency: str
+) -> Row:
+    saved = None
+    if record.cost_eur is not None and record.uncontrolled_cost_eur is not None:
+        saved = record.uncontrolled_cost_eur - record.cost_eur
+    token = record.id_token or ""
+    arrived = Cell(
+        text=moment(record.arrived_at, zone, now), href=f"/sessions/{quote(record.session_id)}"
+    )
+    texts = (
+        "plugged in" if record.state == "live" else moment(record.departed_at, zone, now),
+        names.get(token, "") or token or UNKNOWN,
+        f"{record.station_id}/{record.evse_id or '?'}",
+        kwh(record.charged_kwh),
+        kwh(record.discharged_kwh),
+        _levels(record),
+        money(record.cost_eur, currency),
+        money(record.uncontrolled_cost_eur, currency),
+        money(saved, currency),
+        _fulfilled(record),
+    )
+    return Row(key=record.session_id, cells=(arrived, *(Cell(text=text) for text in texts)))
 
 
 def _levels(record: SessionRecord) -> str:

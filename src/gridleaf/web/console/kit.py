@@ -214,27 +214,6 @@ def definition(term: str, text: str = "") -> TextElement:
         return say("dd", text)
 
 
-def table(columns: Sequence[str], caption: str, classes: str = "") -> ui.element:
-    """A data table's body inside its frame; ``columns`` that end in ``#`` hold numbers."""
-    with (
-        box("div", "table-frame", tabindex="0", role="region", aria_label=caption),
-        box("table", classes),
-    ):
-        say("caption", caption, "sr-only")
-        with box("thead"), box("tr"):
-            for column in columns:
-                say("th", column.rstrip("#"), "number" if column.endswith("#") else "", scope="col")
-        return box("tbody")
-
-
-def cells(columns: Sequence[str], texts: Sequence[str]) -> list[TextElement]:
-    """The cells of a row. Each knows its column's name, which narrow screens show beside it."""
-    return [
-        say("td", text, "number" if name.endswith("#") else "", data_label=name.rstrip("#"))
-        for name, text in zip(columns, texts, strict=True)
-    ]
-
-
 def tell(text: str, *, bad: bool = False) -> None:
     """A short message to the person, also read out by screen readers."""
     ui.notify(text, type="negative" if bad else "positive", position="bottom", timeout=6000)

@@ -273,7 +273,12 @@ async def _drawing(
         if live is not None
         else "the session is over"
     )
-    columns = ("Time", "Planned power kW#", "State of charge#", f"Price {console.currency}/kWh#")
+    columns = (
+        ("Time", ""),
+        ("Planned power kW", "number"),
+        ("State of charge", "number"),
+        (f"Price {console.currency}/kWh", "number"),
+    )
     return options, words, Rows(columns, tuple(rows))
 
 

@@ -3,43 +3,49 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request
 from nicegui import ui
-from nicegui.elements.mixins.text_element import TextElement
 
 from gridleaf.domain.errors import GridleafError
 from gridleaf.store.port import FrameRecord
 from gridleaf.web.console.frame import Visit, absent, frame
 from gridleaf.web.console.kit import (
-    Keyed,
     Region,
     box,
     cancel,
-    cells,
     choice,
     definition,
     form,
     heading,
-    icon,
     link,
     modal,
     say,
-    table,
     tell,
 )
 from gridleaf.web.console.model import Console
+from gridleaf.web.console.tables import Cell, DataTable, Frame, FrameLog, Row, plain
 from gridleaf.web.console.texts import DOING, UNKNOWN, moment, until
 from gridleaf.web.figures import doing
 from gridleaf.web.port import StationView
 
-COLUMNS = ("Station", "Connection", "Version", "Vendor", "Model", "Firmware", "EVSEs#", "Last seen")
+COLUMNS = (
+    ("Station", ""),
+    ("Connection", ""),
+    ("Version", ""),
+    ("Vendor", "wrap"),
+    ("Model", "wrap"),
+    ("Firmware", "wrap"),
+    ("EVSEs", "number"),
+    ("Last seen", ""),
+)
+VARIABLES = (("Variable", "wrap"), ("Value", "wrap"))
 _FRAMES = 200
 _LOG_S = 2.0
+CONNECTION = {True: ("Connected", "ready"), False: ("Offline", "at_risk")}
 _KINDS = {2: "request", 3: "answer", 4: "error", 6: "message"}
 
 
@@ -51,47 +57,29 @@ async def stations(request: Request) -> None:
             say("h1", "Stations")
             summary = say("p", "", "quiet", role="status")
         with box("section", "card flush"):
-            body = table(COLUMNS, "All stations", "stacking")
-            rows: Keyed[StationView] = Keyed(body, lambda view: _Line(view, visit.console))
+            body = DataTable("All stations", COLUMNS, "stacking", "No station is configured.")
 
     async def refresh() -> None:
         found = visit.console.platform.stations()
         summary.text = f"{sum(s.online for s in found)} of {len(found)} connected"
-        rows.show([(s.station_id, s) for s in found])
+        body.show(_row(view, visit.console) for view in found)
 
     visit.every(refresh)
 
 
-class _Line:
-    """A row of the list of stations."""
-
-    def __init__(self, view: StationView, console: Console) -> None:
-        self._console = console
-        with box("tr") as self.frame:
-            with box("th", "", scope="row", data_label="Station"):
-                link(view.station_id, f"/stations/{quote(view.station_id)}", "row-link")
-            with box("td", "", data_label="Connection"):
-                self._connection = say("span", "", "chip")
-            self._cells = cells(COLUMNS[2:], [""] * len(COLUMNS[2:]))
-
-    def show(self, view: StationView) -> None:
-        connection(self._connection, view.online)
-        texts = (
-            view.version or UNKNOWN,
-            view.vendor or UNKNOWN,
-            view.model or UNKNOWN,
-            view.firmware_version or UNKNOWN,
-            str(len(view.evses)),
-            moment(view.last_seen_at, self._console.zone, self._console.now()),
-        )
-        for cell, text in zip(self._cells, texts, strict=True):
-            cell.text = text
-
-
-def connection(chip: TextElement, online: bool) -> None:
-    """Say in word, sign and colour whether a station is there."""
-    chip.text = "Connected" if online else "Offline"
-    chip.classes(replace=f"chip {'ready' if online else 'at_risk'}")
+def _row(view: StationView, console: Console) -> Row:
+    texts = (
+        view.version or UNKNOWN,
+        view.vendor or UNKNOWN,
+        view.model or UNKNOWN,
+        view.firmware_version or UNKNOWN,
+        str(len(view.evses)),
+        moment(view.last_seen_at, console.zone, console.now()),
+    )
+    name = Cell(text=view.station_id, href=f"/stations/{quote(view.station_id)}")
+    word, look = CONNECTION[view.online]
+    connection = Cell(text=word, chip=look)
+    return Row(key=view.station_id, cells=(name, connection, *(Cell(text=text) for text in texts)))
 
 
 @ui.page("/stations/{station_id}")
@@ -125,7 +113,8 @@ async def station(request: Request, station_id: str) -> None:
             }
         with box("div", "columns"):
             with box("section", "card wide"):
-                log = _Log(visit, station_id)
+                heading("OCPP log")
+                log = FrameLog()
             with box("div", "stack"):
                 with box("section", "card"):
                     heading("EVSEs")
@@ -137,16 +126,20 @@ async def station(request: Request, station_id: str) -> None:
                 if view.capabilities:
                     with box("section", "card"), box("details"):
                         say("summary", f"What it reported of itself ({len(view.capabilities)})")
-                        with box("dl", "variables"):
-                            for name, value in sorted(view.capabilities.items()):
-                                definition(name, value)
+                        with box("div", "variables"):
+                            variables = DataTable("What it reported of itself", VARIABLES, "dense")
+                        variables.show(
+                            plain(name, (name, value))
+                            for name, value in sorted(view.capabilities.items())
+                        )
 
     async def refresh() -> None:
         console, now = visit.console, visit.console.now()
         found = _view(visit, station_id)
         if found is None:
             return
-        connection(chip, found.online)
+        chip.text, look = CONNECTION[found.online]
+        chip.classes(replace=f"chip {look}")
         since = moment(found.connected_at, console.zone, now)
         for name, text in (
             ("Version", found.version or UNKNOWN),
@@ -165,8 +158,20 @@ async def station(request: Request, station_id: str) -> None:
             )
         )
 
+    newest: tuple[datetime, int] | None = None
+
+    async def refresh_log() -> None:
+        nonlocal newest
+        records = await platform.store.frames(station_id, limit=_FRAMES)
+        seen = (records[0].at, len(records)) if records else None
+        if seen != newest:
+            newest = seen
+            zone = visit.console.zone
+            times = [r.at.astimezone(zone).strftime("%H:%M:%S") for r in records]
+            log.show(read_frames(records, times))
+
     visit.every(refresh)
-    visit.every(log.refresh, _LOG_S)
+    visit.every(refresh_log, _LOG_S)
 
 
 def _view(visit: Visit, station_id: str) -> StationView | None:
@@ -183,18 +188,6 @@ def _evses(rows: tuple[tuple[str, str, str], ...]) -> None:
                 else:
                     say("span", key)
                 say("span", what, "quiet")
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """An OCPP frame in a form to read. ``action`` of an answer is that of its request."""
-
-    key: str
-    at: str
-    outgoing: bool
-    kind: str
-    action: str
-    text: str
 
 
 def read_frames(records: list[FrameRecord], times: list[str]) -> list[Frame]:
@@ -227,64 +220,6 @@ def read_frames(records: list[FrameRecord], times: list[str]) -> list[Frame]:
         text = json.dumps(payload, indent=2, ensure_ascii=False)
         frames.append(Frame(key, at, record.outgoing, kind, action, text))
     return frames
-
-
-class _Log:
-    """The log of frames with a filter by action."""
-
-    def __init__(self, visit: Visit, station_id: str) -> None:
-        self._visit, self._station_id = visit, station_id
-        self._chosen = ""
-        self._newest: tuple[datetime, int, str] | None = None
-        heading("OCPP log")
-        with box("div", "row"):
-            with box("div", "field"):
-                entry = box(
-                    "input", "", type="search", placeholder="all actions", autocomplete="off"
-                )
-                say("label", "Filter by action", for_=f"c{entry.id}").move(target_index=0)
-            note = "newest first; open a line for its payload"
-            say("p", note, "quiet")
-
-        async def typed(event: Any) -> None:
-            self._chosen = str(event.args or "").strip().casefold()
-            await self.refresh()
-
-        entry.on("input", typed, js_handler="(e) => emit(e.target.value)", throttle=0.3)
-        self._none = say("p", "No frames to show.", "quiet")
-        self._rows: Keyed[Frame] = Keyed(box("div", "frames"), _FrameRow)
-
-    async def refresh(self) -> None:
-        """Read the log again when something has come."""
-        console = self._visit.console
-        records = await console.platform.store.frames(self._station_id, limit=_FRAMES)
-        newest = (records[0].at, len(records), self._chosen) if records else None
-        if newest == self._newest:
-            return
-        self._newest = newest
-        times = [r.at.astimezone(console.zone).strftime("%H:%M:%S") for r in records]
-        frames = [f for f in read_frames(records, times) if self._chosen in f.action.casefold()]
-        self._rows.show([(f.key, f) for f in frames])
-        self._none.set_visibility(not frames)
-
-
-class _FrameRow:
-    """A frame: a line to open for its payload. What was logged never changes."""
-
-    def __init__(self, one: Frame) -> None:
-        refused = one.kind == "error"
-        with box("details", "ocpp refused" if refused else "ocpp") as self.frame:
-            with box("summary"):
-                say("time", one.at, "quiet")
-                icon("down" if one.outgoing else "up")
-                say("span", "to station" if one.outgoing else "from station", "sr-only")
-                self._action = say("span", "", "strong")
-                say("span", one.kind, "quiet")
-            say("pre", one.text, tabindex="0")
-
-    def show(self, one: Frame) -> None:
-        """An answer learns its action when its request comes into view."""
-        self._action.text = one.action or one.kind
 
 
 def _request_box(visit: Visit, station_id: str) -> None:
