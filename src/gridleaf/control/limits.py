@@ -41,7 +41,11 @@ def _inside(window: LimitWindow, local: time) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One limit of the tree: the grid connection ("") or a circuit."""
+    """One limit of the tree: the grid connection ("") or a circuit.
+
+    ``load_kw`` is everything that flows through a circuit besides EVSEs, its inner circuits' too; the
+    grid connection's is measured.
+    """
 
     id: str
     parent: str | None
@@ -54,13 +58,20 @@ class Node:
 def tree(site: SiteConfig) -> tuple[Node, ...]:
     """The limits of a site, parents before children; the first is the grid connection."""
     nodes = [Node("", None, site.import_limit_kw, site.export_limit_kw, site.fuse_a, 0.0)]
+    parents = {c.id: c.parent for c in site.circuits}
+    loads = dict.fromkeys(parents, 0.0)
+    for circuit in site.circuits:
+        at = circuit.id
+        while at:
+            loads[at] += circuit.load_kw
+            at = parents[at]
     waiting: list[Circuit] = list(site.circuits)
     placed = {""}
     while waiting:
         ready = [c for c in waiting if c.parent in placed]
         for c in ready:
             export = c.import_limit_kw if c.export_limit_kw is None else c.export_limit_kw
-            nodes.append(Node(c.id, c.parent, c.import_limit_kw, export, c.fuse_a, c.load_kw))
+            nodes.append(Node(c.id, c.parent, c.import_limit_kw, export, c.fuse_a, loads[c.id]))
             placed.add(c.id)
         waiting = [c for c in waiting if c.id not in placed]
     return tuple(nodes)

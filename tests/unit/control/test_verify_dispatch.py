@@ -119,7 +119,7 @@ def test_discharging_more_than_told_is_disobedience() -> None:
 def test_two_good_cycles_restore_trust_on_the_rung_that_worked() -> None:
     live, evse = live_evse()
     evse.obeying, evse.rung = False, 2
-    remember(live, commanded(7.0), NOON)
+    remember(live, commanded(7.0, rung=2), NOON)
     for minutes in (1, 6):
         reads(evse, 6.9, minutes)
         judge(live, NOON + timedelta(minutes=minutes))
@@ -201,7 +201,7 @@ def test_between_renewals_a_dynamic_profile_is_only_moved() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rung", "stack_level", "purpose"), [(0, 1, "tx"), (2, 0, "tx"), (3, 0, "tx_default")]
+    ("rung", "stack_level", "purpose"), [(0, 1, "tx"), (2, 0, "tx"), (3, 1, "tx_default")]
 )
 def test_each_rung_speaks_a_plainer_dialect(rung: int, stack_level: int, purpose: str) -> None:
     now = state(ac_evse("AC1", rung=rung))
