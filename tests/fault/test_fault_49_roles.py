@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import structlog
-from web_world import REMOTE, World, in_world
 
 from gridleaf.web.auth import SESSION_LIFE, Principal
+from web_world import REMOTE, World, in_world
 
 OWN, FOREIGN = "DC03", "DC01"
 READ = {"viewer", "operator"}

@@ -8,10 +8,10 @@ import json
 from dataclasses import replace
 
 import structlog
-from fake_platform import HOSTILE
-from web_world import World, in_world
 
+from fake_platform import HOSTILE
 from gridleaf.web.console.history import sessions_csv
+from web_world import World, in_world
 
 
 def test_no_cell_of_the_csv_becomes_a_formula_or_a_second_line() -> None:

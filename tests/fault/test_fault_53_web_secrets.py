@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import structlog
-from web_world import World, world
 
 from gridleaf.domain.errors import GridleafError, PlanningFailed
 from gridleaf.domain.site import Station
 from gridleaf.web.auth import Principal
+from web_world import World, world
 
 PASSWORD = "planted-password-4711"
 SECRET_FILE = "/etc/planted/station-4711.key"
