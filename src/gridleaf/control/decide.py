@@ -216,7 +216,7 @@ def _alerts(
                     else "Offline.",
                 )
             )
-        elif not evse.obeying:
+        elif not evse.obeying and evse.session is not None:
             alerts.append(
                 Alert(
                     kind="not_obeying",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,13 +28,18 @@ UNANSWERED = ("timeout", "connection lost")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One command for one EVSE, and what to remember of it when the station accepts."""
+    """One command for one EVSE, and what to remember of it when the station accepts.
+
+    ``trusted`` tells whether the EVSE has obeyed so far: for one that has not nobody waits, its worst
+    case is reserved.
+    """
 
     station_id: str
     evse_id: int
     command: Command
     record: DispatchRecord
     reduces: bool
+    trusted: bool
 
 
 def profile_id(evse_id: int) -> int:
@@ -41,12 +47,14 @@ def profile_id(evse_id: int) -> int:
     return PROFILE_BASE + evse_id
 
 
-def orders(state: SiteState, decision: Decision, *, renew: bool) -> list[Order]:
+def orders(
+    state: SiteState, decision: Decision, *, renew: bool, again: Collection[str] = ()
+) -> list[Order]:
     """The commands that carry out a decision, in the order of the EVSEs.
 
     A profile is sent whole when it must be renewed; between renewals a dynamic profile (OCPP 2.1) is
     only moved by UpdateDynamicSchedule. An EVSE whose setpoint has not changed is left alone unless
-    ``renew``.
+    ``renew``, or it stands in ``again`` (by key): the same is to be said on another rung.
     """
     evses = {(e.station_id, e.evse_id): e for e in state.evses}
     result = []
@@ -54,7 +62,7 @@ def orders(state: SiteState, decision: Decision, *, renew: bool) -> list[Order]:
         evse = evses[setpoint.station_id, setpoint.evse_id]
         held = evse.setpoint_kw
         moved = held is None or abs(held - setpoint.power_kw) > 1e-6
-        if not moved and not renew:
+        if not moved and not renew and evse.key not in again:
             continue
         update = evse.dynamic and held is not None and not renew and evse.rung == 0
         command: Command
@@ -84,13 +92,18 @@ def orders(state: SiteState, decision: Decision, *, renew: bool) -> list[Order]:
                     rung=evse.rung,
                 ),
                 reduces=setpoint.power_kw <= current + 1e-6,
+                trusted=evse.obeying,
             )
         )
     return result
 
 
 def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
-    """The charging profile of a setpoint in the dialect-free form."""
+    """The charging profile of a setpoint in the dialect-free form.
+
+    A TxDefaultProfile of the ladder stands above the default limit, which holds again when it ends.
+    """
+    of_transaction = evse.rung < 3
     amps = setpoint.limit_a
     if amps is not None and setpoint.power_kw < 0:
         amps = -amps
@@ -98,7 +111,7 @@ def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
         evse_id=setpoint.evse_id,
         transaction_id=setpoint.transaction_id,
         profile_id=profile_id(setpoint.evse_id),
-        stack_level=0 if evse.rung >= 2 else STACK_LEVEL,
+        stack_level=0 if evse.rung == 2 else STACK_LEVEL,
         start=at,
         expires_s=round((setpoint.expires_at - at).total_seconds()),
         steps=tuple(
@@ -109,7 +122,7 @@ def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
         phases=setpoint.phases if evse.current == "AC" else None,
         dynamic=evse.dynamic and evse.rung == 0,
         v2x=evse.v2x,
-        purpose="tx_default" if evse.rung >= 3 else "tx",
+        purpose="tx" if of_transaction else "tx_default",
     )
 
 

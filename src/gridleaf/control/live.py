@@ -460,6 +460,9 @@ class LiveSite:
 
 
 def _release(evse: LiveEvse) -> None:
+    if evse.refused:  # perhaps only because the transaction was just over: it proves nothing
+        evse.refused = False
+        evse.rung = max(evse.rung - 1, 0)
     evse.session = None
     evse.power_kw = 0.0
     evse.status = "available" if evse.status == "occupied" else evse.status

@@ -87,8 +87,8 @@ class Controller:
 
     SETTLE_S = 2.0
     """Events that come in a burst share a cycle: it waits this long after the first."""
-    REDUCTION_S = 10.0
-    """Increases wait this long for the reductions that make room for them."""
+    PATIENCE_S = 10.0
+    """Increases wait this long for the reductions that make room, and the loop for the increases."""
 
     def __init__(
         self,
@@ -127,6 +127,7 @@ class Controller:
         self._reason = ""
         self._shares = static_shares_kw(site)
         self._defaults: dict[str, asyncio.Task[None]] = {}
+        self._sending: dict[tuple[str, int], asyncio.Task[bool]] = {}
 
     # -- what comes in --
 
@@ -237,7 +238,8 @@ class Controller:
 
     async def cycle(self, trigger: str, *, renew: bool) -> Decision:
         """One cycle: judge the last one by the meter, observe, decide, keep, send."""
-        for evse in judge(self.live, self.clock.now()):
+        judged = judge(self.live, self.clock.now())
+        for evse in judged:
             log.warning("obedience", evse=evse.key, obeying=evse.obeying, rung=evse.rung)
         state = self.observe()
         self.accounts.tick(state, self.live)
@@ -261,7 +263,10 @@ class Controller:
             )
         except StoreUnavailable as error:
             log.warning("cycle_not_stored", reason=str(error))
-        await self._dispatch(orders(state, decision, renew=renew))
+        again = [evse.key for evse in judged]
+        await self._dispatch(orders(state, decision, renew=renew, again=again))
+        if renew:
+            self._repeat_defaults()
         for listener in self.on_cycle:
             listener(state, decision)
         return decision
@@ -314,34 +319,54 @@ class Controller:
     # -- what goes out --
 
     async def _dispatch(self, batch: Sequence[Order]) -> None:
-        """Reductions first; increases only when every reduction has been confirmed."""
-        reductions = [asyncio.ensure_future(self._send(o)) for o in batch if o.reduces]
-        increases = [o for o in batch if not o.reduces]
-        confirmed = True
-        if reductions:
-            done, pending = await self._within(reductions, self.REDUCTION_S)
-            confirmed = not pending and all(task.result() for task in done)
-        if not increases:
-            return
-        if confirmed:
-            await asyncio.gather(*(self._send(order) for order in increases))
-        else:
-            log.warning("increases_held_back", count=len(increases))
-            self.wake("a reduction was not confirmed")
+        """Reductions first; increases only when every reduction has been confirmed.
 
-    async def _within(
-        self, tasks: Sequence[asyncio.Future[bool]], timeout_s: float
-    ) -> tuple[list[asyncio.Future[bool]], list[asyncio.Future[bool]]]:
+        A station that does not answer holds up nobody for longer than ``PATIENCE_S``, and one that has
+        not obeyed not at all: its worst case is reserved.
+        """
+        self._start([o for o in batch if not o.trusted])
+        reductions = [o for o in batch if o.trusted and o.reduces]
+        increases = [o for o in batch if o.trusted and not o.reduces]
+        sent = self._start(reductions)
+        await self._settled(sent)
+        if len(sent) == len(reductions) and all(task.done() and task.result() for task in sent):
+            await self._settled(self._start(increases))
+        elif increases:
+            log.warning("increases_held_back", count=len(increases))
+            for task in sent:
+                if not task.done():
+                    task.add_done_callback(self._answered_late)
+
+    def _start(self, batch: Sequence[Order]) -> list[asyncio.Task[bool]]:
+        """Send commands, except to an EVSE that still owes the answer to one before."""
+        started = []
+        for order in batch:
+            key = (order.station_id, order.evse_id)
+            if key in self._sending:
+                self._sending[key].add_done_callback(self._answered_late)
+                continue
+            task = self._sending[key] = asyncio.ensure_future(self._send(order))
+            task.add_done_callback(partial(self._sent, key))
+            started.append(task)
+        return started
+
+    def _sent(self, key: tuple[str, int], _: asyncio.Task[bool]) -> None:
+        del self._sending[key]
+
+    def _answered_late(self, _: asyncio.Task[bool]) -> None:
+        self.wake("a station answered late")
+
+    async def _settled(self, tasks: Sequence[asyncio.Task[bool]]) -> None:
+        """Wait until all is answered, or patience ends."""
+        if not tasks:
+            return
         try:
-            await self.clock.wait_for(asyncio.wait(tasks), timeout_s)
+            await self.clock.wait_for(asyncio.wait(tasks), self.PATIENCE_S)
         except TimeoutError:
-            log.warning("reductions_slow", count=sum(not t.done() for t in tasks))
-        return [t for t in tasks if t.done()], [t for t in tasks if not t.done()]
+            log.warning("stations_slow", count=sum(not task.done() for task in tasks))
 
     async def _send(self, order: Order) -> bool:
         """Send one command and remember the answer; True when the station accepted."""
-        evse = self.live.evse(order.station_id, order.evse_id)
-        retry = evse is not None and not evse.obeying
         accepted, status = False, ""
         try:
             answer = await self._execute(order.station_id, order.command)
@@ -360,8 +385,10 @@ class Controller:
             log.warning(
                 "setpoint_refused", station=order.station_id, evse=order.evse_id, status=status
             )
+            if order.trusted:
+                self.wake(f"{order.station_id} did not take its setpoint")
         await self._keep(record)
-        return accepted or retry
+        return accepted
 
     async def _keep(self, record: DispatchRecord) -> None:
         try:
@@ -387,7 +414,15 @@ class Controller:
             share = self._shares[evse.key]
             command = default_order(evse, share, unit, self.site.voltage_v)
             evse.default_kw = await self._default(evse, command, share)
-        self.wake(f"{station_id} is ready")
+        if all(evse.default_kw is not None for evse in station.evses.values()):
+            self.wake(f"{station_id} is ready")
+
+    def _repeat_defaults(self) -> None:
+        """Ask again where a default limit was not accepted."""
+        for name, station in self.live.stations.items():
+            missing = any(evse.default_kw is None for evse in station.evses.values())
+            if missing and station.online and station.capabilities is not None:
+                self._send_defaults(name)
 
     async def _default(self, evse: LiveEvse, command: Command, share_kw: float) -> float | None:
         try:

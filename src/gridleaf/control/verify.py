@@ -3,13 +3,15 @@
 An answer of ``Accepted`` proves nothing; only the meter does. Taking less than offered is the
 vehicle's right, more is disobedience. After two cycles of it the EVSE counts with its worst case and
 the next rung is tried: the other rate unit, stack level 0, a TxDefaultProfile, the 6 A floor, pause.
+Two good cycles restore trust on the rung that worked; from the floor and the pause, where no vehicle
+gets what it needs, further good cycles lead back.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gridleaf.control.envelope import PAUSE_RUNG
+from gridleaf.control.envelope import FLOOR_RUNG, PAUSE_RUNG
 from gridleaf.control.live import LiveEvse, LiveSite
 from gridleaf.control.observe import SETTLE_S
 
@@ -28,7 +30,7 @@ def judge(live: LiveSite, at: datetime) -> list[LiveEvse]:
     """Hold every EVSE's meter against its setpoint; returns the EVSEs whose standing changed.
 
     Call it once a cycle. A reading counts once, and only when it was taken after the setpoint could
-    have taken effect.
+    have taken effect; a rung counts only when the station accepted something on it.
     """
     changed = []
     for evse in live.evses():
@@ -52,6 +54,8 @@ def judge(live: LiveSite, at: datetime) -> list[LiveEvse]:
             evse.misses, evse.hits = 0, evse.hits + 1
             if evse.hits >= CYCLES:
                 evse.obeying = True
+            if evse.hits >= 2 * CYCLES and evse.rung >= FLOOR_RUNG:
+                evse.rung, evse.hits = evse.rung - 1, CYCLES
             _learn(evse, setpoint, margin)
         if before != (evse.obeying, evse.rung):
             changed.append(evse)
@@ -60,6 +64,8 @@ def judge(live: LiveSite, at: datetime) -> list[LiveEvse]:
 
 def _readable(evse: LiveEvse, at: datetime) -> bool:
     if evse.power_kw is None or evse.power_at is None or evse.changed_at is None:
+        return False
+    if evse.accepted is None or evse.accepted.rung != evse.rung:
         return False
     settled = evse.changed_at + timedelta(seconds=SETTLE_S)
     return evse.power_at >= settled and (evse.judged_at is None or evse.power_at > evse.judged_at)

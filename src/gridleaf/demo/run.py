@@ -16,7 +16,7 @@ from typing import Any
 from gridleaf.app import running
 from gridleaf.demo.depot import demo_site
 from gridleaf.demo.life import Life
-from gridleaf.demo.world import START, World
+from gridleaf.demo.world import START, ZONE, World
 from gridleaf.domain.clock import Clock, RealClock
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.meter import SiteMeasurement
@@ -33,6 +33,8 @@ from gridleaf.web.auth import Accounts
 REMEMBER_S = 2.0
 """How often, in the machine's time, the world is written down [s]."""
 PAST_DAYS = 4
+PAST_NIGHT_KW = 80.0
+"""What the vans drew in the nights before; the month's peak was made then."""
 _KEY = "demo"
 
 
@@ -181,17 +183,19 @@ async def _kept(site: SiteConfig, world: World) -> dict[str, Any] | None:
 
 
 async def _past(store: Store, world: World) -> None:
-    """What the site meter showed in the days before, so that forecasts have something to go by."""
-    quarter = timedelta(minutes=15)
-    times = [START - n * quarter for n in range(PAST_DAYS * 96, 0, -1)]
-    await store.save_measurements(
-        [
+    """What the site meter showed in the days before: forecasts and the month's peak go by it."""
+    step = timedelta(minutes=5)
+    rows = []
+    for n in range(PAST_DAYS * 288, 0, -1):
+        at = START - n * step
+        load, pv = world.load_kw(at), world.pv_kw(at)
+        night = PAST_NIGHT_KW if at.astimezone(ZONE).hour in (22, 23, 0, 1, 2, 3) else 0.0
+        rows.append(
             SiteMeasurement(
-                measured_at=at, pv_kw=world.pv_kw(at), load_kw=world.load_kw(at), source="sim"
+                measured_at=at, grid_kw=load - pv + night, pv_kw=pv, load_kw=load, source="sim"
             )
-            for at in times
-        ]
-    )
+        )
+    await store.save_measurements(rows)
 
 
 async def _write_down(life: Life, platform: Platform, speed: float) -> None:
