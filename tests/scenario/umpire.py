@@ -142,7 +142,9 @@ class Umpire:
                     self.faults.append(f"{state.at}: {key} discharges without permission")
             if evse.external_limit_kw is not None and given > evse.external_limit_kw + 1e-6:
                 self.faults.append(f"{state.at}: {key} goes beyond an external limit")
-        limit = state.import_limit_kw if state.meter_fresh else self.depot.site.control.static_share_kw
+        limit = (
+            state.import_limit_kw if state.meter_fresh else self.depot.site.control.static_share_kw
+        )
         base = state.base_kw if state.meter_fresh else 0.0
         charged = sum(max(s.power_kw, 0.0) for k, s in ours.items() if evses[k].obeying)
         given = sum(max(-(evses[k].power_kw or 0.0), 0.0) for k in ours if ours[k].power_kw < 0)
