@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate, groupby
@@ -65,14 +65,6 @@ def price_steps(outlook: Outlook) -> list[PriceAt]:
         )
         for t in range(len(outlook.step_h))
     ]
-
-
-def step_at(outlook: Outlook, at: datetime) -> int | None:
-    """The step that holds ``at``; None outside the horizon."""
-    bounds = edges(outlook)
-    if not outlook.step_h or not bounds[0] <= at < bounds[-1]:
-        return None
-    return max(t for t, start in enumerate(bounds[:-1]) if start <= at)
 
 
 # -- the depot now --
@@ -209,13 +201,16 @@ def timeline(
     site: SiteConfig,
     now: datetime,
     measurements: Sequence[SiteMeasurement],
-    past: Outlook | None,
+    past: Mapping[datetime, tuple[float, float]],
     planned: Outlook | None,
     decision: Decision | None,
     *,
     since: datetime,
 ) -> Timeline:
-    """The depot from ``since`` to the end of the plan; ``past`` is an outlook made around ``since``."""
+    """The depot from ``since`` to the end of the plan.
+
+    ``past`` are the import and export prices that held, by quarter of an hour.
+    """
     rows = _past_rows(site, now, measurements, past, since)
     end = now
     if planned is not None and decision is not None and planned.step_h:
@@ -245,13 +240,13 @@ def _past_rows(
     site: SiteConfig,
     now: datetime,
     measurements: Sequence[SiteMeasurement],
-    past: Outlook | None,
+    past: Mapping[datetime, tuple[float, float]],
     since: datetime,
 ) -> list[_Row]:
     bins: dict[datetime, list[SiteMeasurement]] = {}
     for row in measurements:
         if since <= row.measured_at < now:
-            bins.setdefault(_floor(row.measured_at), []).append(row)
+            bins.setdefault(quarter(row.measured_at), []).append(row)
     rows: list[_Row] = []
     for at in sorted(bins):
         grid, load, pv = (
@@ -259,7 +254,6 @@ def _past_rows(
         )
         net = grid - load + (pv or 0.0) if grid is not None and load is not None else None
         limits = grid_limits_kw(site, at)
-        step = step_at(past, at) if past is not None else None
         rows.append(
             (
                 at,
@@ -270,8 +264,7 @@ def _past_rows(
                     None if net is None else max(net, 0.0),
                     None if net is None else min(net, 0.0),
                     *limits,
-                    past.import_price[step] if past is not None and step is not None else None,
-                    past.export_price[step] if past is not None and step is not None else None,
+                    *past.get(at, (None, None)),
                 ),
             )
         )
@@ -304,7 +297,8 @@ def _planned_rows(now: datetime, planned: Outlook, decision: Decision) -> list[_
     return rows
 
 
-def _floor(at: datetime) -> datetime:
+def quarter(at: datetime) -> datetime:
+    """The start of the quarter of an hour that holds ``at``."""
     return at - (at - at.replace(minute=0, second=0, microsecond=0)) % _BIN
 
 

@@ -15,13 +15,12 @@ from gridleaf.domain.meter import MeterSample, SiteMeasurement
 from gridleaf.store import sqlite_store
 from gridleaf.web.figures import (
     doing,
-    edges,
     expected_saving,
     flow,
     price_steps,
+    quarter,
     readiness,
     session_series,
-    step_at,
     timeline,
     worst_first,
 )
@@ -55,15 +54,6 @@ def test_price_steps_join_without_a_gap() -> None:
     assert steps[0]["start"] == START
     assert all(a["end"] == b["start"] for a, b in pairwise(steps))
     assert steps[-1]["end"] - START == timedelta(hours=sum(STEP_H))
-
-
-def test_a_step_holds_from_its_start_until_just_before_the_next() -> None:
-    outlook = outlook_at(START)
-    bounds = edges(outlook)
-    assert step_at(outlook, bounds[3]) == 3
-    assert step_at(outlook, bounds[4] - timedelta(microseconds=1)) == 3
-    assert step_at(outlook, START - timedelta(seconds=1)) is None
-    assert step_at(outlook, bounds[-1]) is None
 
 
 def test_the_flow_adds_up_to_the_grid(platform: FakePlatform) -> None:
@@ -116,18 +106,17 @@ def test_the_timeline_joins_what_was_measured_with_what_is_planned(platform: Fak
     ]
     decided, decision = platform.decided_state(), platform.decision()
     assert decided is not None
-    line = timeline(
-        platform.site, START, rows, outlook_at(since), decided.outlook, decision, since=since
-    )
-    past = [i for i, at in enumerate(line.at) if at < START]
-    assert [line.at[i].minute for i in past] == [30, 45, 0, 15, 30]
+    past = {quarter(since): (0.31, 0.25)}
+    line = timeline(platform.site, START, rows, past, decided.outlook, decision, since=since)
+    before = [i for i, at in enumerate(line.at) if at < START]
+    assert [line.at[i].minute for i in before] == [30, 45, 0, 15, 30]
     assert line.grid_kw[1] == pytest.approx(12.0)  # the mean of 11, 12 and 13
     assert line.charging_kw[1] == pytest.approx(12.0 - 8.0 + 4.0)
     assert line.discharging_kw[1] == 0.0
-    assert line.import_price[1] == outlook_at(since).import_price[0]
+    assert line.import_price[:2] == (0.31, None)
     assert line.import_limit_kw[1] == 200.0
 
-    planned = len(past)
+    planned = len(before)
     assert line.at[planned] == START
     assert line.end == START + timedelta(hours=sum(STEP_H))
     assert line.grid_kw[planned] == decision.grid_kw[0]  # type: ignore[union-attr]
@@ -140,13 +129,13 @@ def test_a_plan_that_began_before_now_is_shown_from_now_on(platform: FakePlatfor
     now = START + timedelta(minutes=45)
     decided, decision = platform.decided_state(), platform.decision()
     assert decided is not None
-    line = timeline(platform.site, now, [], None, decided.outlook, decision, since=START)
+    line = timeline(platform.site, now, [], {}, decided.outlook, decision, since=START)
     assert line.at[0] == now
     assert line.import_price[0] == decided.outlook.import_price[2]
 
 
 def test_before_the_first_decision_there_is_an_empty_timeline(platform: FakePlatform) -> None:
-    line = timeline(platform.site, START, [], None, None, None, since=START)
+    line = timeline(platform.site, START, [], {}, None, None, since=START)
     assert line.at == ()
     assert line.grid_kw == ()
     assert line.end == START

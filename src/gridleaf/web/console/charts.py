@@ -69,6 +69,7 @@ def panels(series: list[Options], timezone: str, panels: Sequence[tuple[str, flo
 
     ``panels`` are (unit, share of the height); a series names its panel by ``yAxisIndex``.
     """
+    times = [at for one in series for at, _ in one["data"]]
     for one in series:
         one["xAxisIndex"] = one["yAxisIndex"]
     whole = sum(share for _, share in panels)
@@ -76,7 +77,7 @@ def panels(series: list[Options], timezone: str, panels: Sequence[tuple[str, flo
     grids, top = [], _GAP
     for _, share in panels:
         height = room * share / whole
-        grids.append({"left": 50, "right": 14, "top": f"{top:.1f}%", "height": f"{height:.1f}%"})
+        grids.append({"left": 50, "right": 22, "top": f"{top:.1f}%", "height": f"{height:.1f}%"})
         top += height + _GAP
     last = len(panels) - 1
     return {
@@ -85,7 +86,7 @@ def panels(series: list[Options], timezone: str, panels: Sequence[tuple[str, flo
         "grid": grids,
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": _tooltip(),
-        "xAxis": [_time_axis(timezone, i, labels=i == last) for i in range(len(panels))],
+        "xAxis": [_time_axis(timezone, i, times, labels=i == last) for i in range(len(panels))],
         "yAxis": [_value_axis(unit, i) for i, (unit, _) in enumerate(panels)],
         "series": series,
     }
@@ -104,12 +105,14 @@ def _tooltip() -> Options:
     }
 
 
-def _time_axis(timezone: str, grid: int, *, labels: bool) -> Options:
+def _time_axis(timezone: str, grid: int, times: Sequence[float], *, labels: bool) -> Options:
     local = "new Intl.DateTimeFormat('en-GB', {timeZone: '%s', %s}).format(v)"
     hour = local % (timezone, "hour: '2-digit', minute: '2-digit'")
     whole = local % (timezone, "weekday: 'short', hour: '2-digit', minute: '2-digit'")
     return {
         "type": "time",
+        "min": min(times, default=None),
+        "max": max(times, default=None),
         "gridIndex": grid,
         "axisLine": {"lineStyle": {"color": LINE}},
         "axisTick": {"show": labels, "lineStyle": {"color": LINE}},

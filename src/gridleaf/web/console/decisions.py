@@ -34,7 +34,7 @@ COLUMNS = (
     ("Because of", ""),
     ("Planned by", ""),
     ("Gap", "number"),
-    ("Cost ahead", "number"),
+    ("Objective", "number"),
     ("Setpoints", "number"),
     ("Alerts", "number"),
     ("Took", "number"),
@@ -157,7 +157,7 @@ def _facts(visit: Visit, record: CycleRecord, state: SiteState, made: Decision) 
         definition("Because of", record.trigger)
         definition("Planned by", METHODS.get(made.method, made.method))
         definition("At most from optimal", _gap(made.gap))
-        definition("Cost ahead", money(made.objective_eur, console.currency))
+        definition("Objective", money(made.objective_eur, console.currency))
         definition("Grid then", signed_kw(measured.grid_kw if measured else None))
         definition("Limits", f"{kw(state.import_limit_kw)} in, {kw(state.export_limit_kw)} out")
         if outlook.import_price:
@@ -192,7 +192,7 @@ def _setpoints(visit: Visit, state: SiteState, made: Decision) -> None:
 def _draw(visit: Visit, chart: Chart, state: SiteState, made: Decision) -> None:
     console = visit.console
     site = console.platform.site
-    line = timeline(site, state.at, [], None, state.outlook, made, since=state.at)
+    line = timeline(site, state.at, [], {}, state.outlook, made, since=state.at)
     hours = [moment(at, console.zone, state.at) for at in line.at]
     chart.show(
         depot_options(line, site.timezone, console.currency),

@@ -118,7 +118,7 @@ def wish_form(visit: Visit, session_id: str, *, compact: bool) -> None:
             "departure",
             "time",
             local.strftime("%H:%M"),
-            f"Local time of the site; now {local:%a %d %b}.",
+            f"Local time of the site; so far {local:%a %d %b}.",
             required=True,
         )
         _how_much(session, evse.charge_efficiency, compact=compact)
