@@ -23,7 +23,7 @@ from gridleaf.replay.metrics import TOLERANCE_KW, TOLERANCE_SHARE, aligned
 from gridleaf.replay.results import MODES, ModeResult, ReplayResult
 from gridleaf.replay.site import assumed_site, given_site
 from gridleaf.replay.window import Window, select, window_of
-from gridleaf.replay.world import METER_S, Scenario, run_mode
+from gridleaf.replay.world import Scenario, run_mode
 from gridleaf.tariff import PriceSeries
 
 Progress = Callable[[Policy, float], None]
@@ -112,8 +112,8 @@ def replay(
 
 _METHOD = (
     "prices become known as the auction publishes them: those of tomorrow at 12:45 Brussels time",
-    f"the meters of the stations and of the grid connection report every {METER_S / 60:g} min; "
-    "energies, costs and peaks are taken from the stations' registers themselves",
+    "the meters of the stations and of the grid connection are read before every decision; energies, "
+    "costs and peaks are taken from the stations' registers themselves",
     "energy is billed by metering interval, net at the grid connection; the demand charge is pro "
     "rata where a month is not covered whole",
     "a limit counts as violated in a minute whose mean power is above it by more than "

@@ -33,12 +33,12 @@ from gridleaf.sim.vehicle import SimVehicle
 from gridleaf.sim.virtual import run_virtual
 from gridleaf.tariff import DayAheadSource, PriceCurve, tariff_prices
 
-WARM_UP = timedelta(minutes=5)
-"""Stations connect, boot and are read before the window begins."""
-METER_S = 900.0
-"""The site's meter and those of the stations report this often [s]."""
+WARM_UP = timedelta(minutes=15)
+"""Stations connect, boot and are read before the window begins; cycles then fall on its quarters."""
 DEMAND_S = 300.0
-"""The demand meter is read more often: its samples hold no longer [s]."""
+"""The demand meter is read at least this often: its samples hold no longer [s]."""
+_BEFORE_S = 1.0
+"""Meters are read this long before a cycle of the timer [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +105,12 @@ class _World:
         self.scenario = scenario
         self.clock = clock
         self.progress = progress
-        # Meters that report seldom must not be taken for dead ones, and wires in memory never
-        # break, so a heartbeat has nothing to tell.
+        # Meters are read before every decision instead of every minute: between decisions they must
+        # not be taken for dead. Wires in memory never break: a heartbeat has nothing to tell.
         control = site.control
         patience = {
-            "meter_max_age_s": max(control.meter_max_age_s, 2 * METER_S),
-            "soc_max_age_s": max(control.soc_max_age_s, 2 * METER_S),
+            "meter_max_age_s": max(control.meter_max_age_s, 2 * control.cycle_s),
+            "soc_max_age_s": max(control.soc_max_age_s, 2 * control.cycle_s),
         }
         self.site = site.model_copy(
             update={
@@ -139,7 +139,7 @@ class _World:
                 connect=self._connector(station.id, station.versions[0]),
                 rng=random.Random(rng.random()),
                 voltage_v=self.site.voltage_v,
-                meter_interval_s=METER_S,
+                meter_interval_s=_DAY_S,
             )
         nodes = tree(self.site)
         minutes = (scenario.window.end - scenario.window.start) // MINUTE
@@ -170,7 +170,8 @@ class _World:
         async with asyncio.TaskGroup() as self.group:
             background = [self.group.create_task(self.platform.run())]
             background += [self.group.create_task(s.run()) for s in self.stations.values()]
-            background.append(self.group.create_task(self._meter()))
+            background.append(self.group.create_task(self._demand()))
+            background.append(self.group.create_task(self._timer()))
             drivers = self.group.create_task(self._drivers())
             await self._record()
             await drivers
@@ -205,6 +206,7 @@ class _World:
             if wait_s > 0:
                 await self.clock.sleep(wait_s)
             await (self._leave(visit) if leaving else self._arrive(visit))
+            await self._read_meters()
 
     async def _arrive(self, visit: ReplayVisit) -> None:
         station = self.stations[visit.station_id]
@@ -250,24 +252,43 @@ class _World:
 
     # -- who watches --
 
-    async def _meter(self) -> None:
-        """The meter at the grid connection; the building's load and generation count as zero."""
-        reading = 0
+    async def _timer(self) -> None:
+        """Read the meters shortly before each cycle of the timer."""
+        cycle_s = self.site.control.cycle_s
+        await self._read_meters()
+        await self.clock.sleep(cycle_s - _BEFORE_S)
         while True:
-            now = self.clock.now()
-            power = sum(
-                self.stations[r.tape.visit.station_id].power_kw(r.tape.visit.evse_id)
-                for r in self.running.values()
+            await self._read_meters()
+            await self.clock.sleep(cycle_s)
+
+    async def _read_meters(self) -> None:
+        """Every station tells of its transactions, and the site's meter what flows.
+
+        The building's load and generation count as zero.
+        """
+        for running in self.running.values():
+            station = self.stations[running.tape.visit.station_id]
+            station.report(station.evses[running.tape.visit.evse_id], "periodic")
+        await self.platform.measured(
+            SiteMeasurement(
+                measured_at=self.clock.now(),
+                grid_kw=self._power_kw(),
+                pv_kw=0.0,
+                load_kw=0.0,
+                source="sim",
             )
-            if reading % (METER_S // DEMAND_S) == 0:
-                await self.platform.measured(
-                    SiteMeasurement(
-                        measured_at=now, grid_kw=power, pv_kw=0.0, load_kw=0.0, source="sim"
-                    )
-                )
-            self.platform.demand.add(now, power)
-            reading += 1
+        )
+
+    async def _demand(self) -> None:
+        while True:
+            self.platform.demand.add(self.clock.now(), self._power_kw())
             await self.clock.sleep(DEMAND_S)
+
+    def _power_kw(self) -> float:
+        return sum(
+            self.stations[r.tape.visit.station_id].power_kw(r.tape.visit.evse_id)
+            for r in self.running.values()
+        )
 
     async def _record(self) -> None:
         minutes = len(self.minute_kwh[""])
