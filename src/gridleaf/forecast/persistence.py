@@ -53,8 +53,8 @@ class SiteHistory:
         self._newest_slot = -1
         self.newest: list[tuple[float, float] | None] = [None, None]
         """Of load and PV: (seconds since 1970, kW) of the newest measurement."""
-        self.generated = False
-        """Whether any generation was ever measured."""
+        self.flowed = [False, False]
+        """Of load and PV: whether anything but zero was ever measured."""
 
     @classmethod
     def of(cls, measurements: Iterable[SiteMeasurement]) -> Self:
@@ -79,7 +79,7 @@ class SiteHistory:
         for row, value in enumerate((measurement.load_kw, measurement.pv_kw)):
             if value is None or not math.isfinite(value):
                 continue
-            self.generated |= row == 1 and value > 0
+            self.flowed[row] |= value != 0
             self._sum[row, index] += value
             self._count[row, index] += 1
             newest = self.newest[row]
@@ -135,8 +135,12 @@ def forecast_site(
     if len(slots) == 0:
         return SiteForecast(load_kw=np.zeros(0), pv_kw=np.zeros(0))
     zone = ZoneInfo(timezone)
-    load = _load(history, slots, zone, default_load_kw)
-    pv = _pv(history, slots, zone) if history.generated else np.zeros(len(slots))
+    nothing = np.zeros(len(slots))
+    unknown = history.newest[0] is None
+    load = nothing
+    if unknown or history.flowed[0]:
+        load = _load(history, slots, zone, default_load_kw)
+    pv = _pv(history, slots, zone) if history.flowed[1] else nothing
     return SiteForecast(load_kw=_by_step(load, slots, edges), pv_kw=_by_step(pv, slots, edges))
 
 

@@ -206,7 +206,7 @@ class _World:
             if wait_s > 0:
                 await self.clock.sleep(wait_s)
             await (self._leave(visit) if leaving else self._arrive(visit))
-            await self._read_meters()
+            await self._read_meters(idle=False)
 
     async def _arrive(self, visit: ReplayVisit) -> None:
         station = self.stations[visit.station_id]
@@ -261,14 +261,17 @@ class _World:
             await self._read_meters()
             await self.clock.sleep(cycle_s)
 
-    async def _read_meters(self) -> None:
+    async def _read_meters(self, *, idle: bool = True) -> None:
         """Every station tells of its transactions, and the site's meter what flows.
 
-        The building's load and generation count as zero.
+        Without ``idle`` those are left out where no power flows: they have nothing new to tell. The
+        building's load and generation count as zero.
         """
         for running in self.running.values():
-            station = self.stations[running.tape.visit.station_id]
-            station.report(station.evses[running.tape.visit.evse_id], "periodic")
+            visit = running.tape.visit
+            station = self.stations[visit.station_id]
+            if idle or station.power_kw(visit.evse_id) != 0.0:
+                station.report(station.evses[visit.evse_id], "periodic")
         await self.platform.measured(
             SiteMeasurement(
                 measured_at=self.clock.now(),
