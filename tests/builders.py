@@ -85,6 +85,8 @@ def evse(station_id: str = "DC1", **changes: Any) -> EvseState:
         setpoint_kw=None,
         setpoint_expires_at=None,
         expected_kw=0.0,
+        least_kw=0.0,
+        most_kw=0.0,
         worst_import_kw=22.0,
         worst_export_kw=0.0,
         external_limit_kw=None,
@@ -148,6 +150,13 @@ def outlook(
 def state(*evses: EvseState, **changes: Any) -> SiteState:
     """A site with a fresh meter and 5 kW of building load."""
     look = changes.pop("outlook", None) or outlook()
+    for name, cautious in (
+        ("base_kw", ("base_import_kw", "base_export_kw")),
+        ("import_limit_kw", ("import_ceiling_kw",)),
+        ("export_limit_kw", ("export_ceiling_kw",)),
+    ):
+        if name in changes:
+            changes.update({c: changes[name] for c in cautious if c not in changes})
     base = SiteState(
         at=NOON,
         site="Test depot",
@@ -155,9 +164,13 @@ def state(*evses: EvseState, **changes: Any) -> SiteState:
         measurement=SiteMeasurement(measured_at=NOON, grid_kw=5.0, load_kw=5.0, pv_kw=0.0),
         meter_fresh=True,
         base_kw=5.0,
+        base_import_kw=5.0,
+        base_export_kw=5.0,
         grid_event=None,
         import_limit_kw=40.0,
         export_limit_kw=20.0,
+        import_ceiling_kw=40.0,
+        export_ceiling_kw=20.0,
         peak_so_far_kw=0.0,
         outlook=look,
         evses=evses,

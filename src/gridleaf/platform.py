@@ -162,9 +162,13 @@ class Platform:
             await self._learn_habit(session)
         for record in await store.last_dispatches():
             evse = live.evse(record.station_id, record.evse_id)
-            if evse is not None and record.accepted:
+            if evse is None:
+                continue
+            evse.rung = record.rung
+            if record.accepted:
                 evse.accepted, evse.changed_at = record, record.sent_at
-                evse.rung = record.rung
+            else:
+                evse.refused = evse.session is not None
         now = self._clock.now()
         await self._restore_sums()
         for measurement in await store.measurements(now - _HISTORY, now, limit=1_000_000):
@@ -180,11 +184,9 @@ class Platform:
         live, accounts = self.controller.live, self.controller.accounts
         live.grid_event = kept["grid_event"]
         self.controller.impose(*kept["imposed"])
-        for key, power in kept["defaults"].items():
-            station_id, _, evse_id = key.rpartition("/")
-            evse = live.evse(station_id, int(evse_id))
-            if evse is not None:
-                evse.default_kw = power
+        for evse in live.evses():
+            evse.default_kw = kept["defaults"].get(evse.key)
+            evse.obeying = evse.key not in kept["disobeying"]
         accounts.today, accounts.total = _totals(kept["today"]), _totals(kept["total"])
         self.demand.restore(kept["demand"])
         self.uncontrolled_demand.restore(kept["uncontrolled_demand"])
@@ -200,6 +202,7 @@ class Platform:
             "grid_event": live.grid_event,
             "imposed": [imposed.import_kw, imposed.export_kw],
             "defaults": {e.key: e.default_kw for e in live.evses() if e.default_kw is not None},
+            "disobeying": [e.key for e in live.evses() if not e.obeying],
             "today": _dump(accounts.today),
             "total": _dump(accounts.total),
             "demand": self.demand.state(),
@@ -259,7 +262,10 @@ class Platform:
         new = await self._store.append(event)
         if not new or await self._is_history(event):
             return new
+        latched = self.controller.live.grid_event
         session = self.controller.apply(event)
+        if self.controller.live.grid_event != latched:
+            await self._guarded("checkpoint", self.checkpoint())
         match event:
             case TransactionReported(phase="started"):
                 if session is not None:

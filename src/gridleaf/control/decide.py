@@ -11,7 +11,9 @@ import structlog
 
 from gridleaf.control.envelope import envelope
 from gridleaf.control.problem import (
+    FLOOR_RUNG,
     GRID,
+    PAUSE_RUNG,
     Controlled,
     build,
     charge_bound_kw,
@@ -201,7 +203,7 @@ def _alerts(
                 kind="price_missing",
                 severity="info",
                 where=state.site,
-                text=f"No market price for {missing:.0f} h of the horizon: flat tariff there.",
+                text=f"No market price for {missing:.0f} h of the horizon: yesterday's or the flat tariff there.",
             )
         )
     for evse in state.evses:
@@ -223,6 +225,18 @@ def _alerts(
                     severity="critical",
                     where=evse.key,
                     text=f"Does not follow its setpoint: {evse.worst_import_kw:.1f} kW reserved.",
+                )
+            )
+    for item in items:
+        if item.evse.rung >= FLOOR_RUNG:
+            alerts.append(
+                Alert(
+                    kind="not_obeying",
+                    severity="warning",
+                    where=item.evse.key,
+                    text="Paused: it obeyed nothing milder."
+                    if item.evse.rung >= PAUSE_RUNG
+                    else "Held at its least power: it obeyed no other limit.",
                 )
             )
     for item, plan in zip(items, plans, strict=True):

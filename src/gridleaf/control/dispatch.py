@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from gridleaf.control.envelope import PAUSE_RUNG
 from gridleaf.control.live import LiveEvse, LiveSite
+from gridleaf.control.problem import PAUSE_RUNG
 from gridleaf.control.types import Decision, EvseState, Setpoint, SiteState
 from gridleaf.ocpp.commands import (
     Command,

@@ -13,7 +13,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from gridleaf.control.limits import Node, path_to_grid, phase_currents_a, tree
+from gridleaf.control.live import is_stale
+from gridleaf.control.observe import EXPIRES_CYCLES
 from gridleaf.control.problem import (
+    FLOOR_RUNG,
+    PAUSE_RUNG,
     Controlled,
     charge_bound_kw,
     controlled,
@@ -23,12 +27,10 @@ from gridleaf.control.problem import (
 from gridleaf.control.types import EvseState, Setpoint, SiteState
 from gridleaf.domain.site import SiteConfig
 
-EXPIRES_CYCLES = 2
-"""A setpoint ends by itself this many cycles ahead (invariant 4)."""
 SWITCH_ON, STAY_ON = 0.7, 0.3
 """An AC EVSE that is off starts when the plan wants this share of its floor; one that is on stays."""
-FLOOR_RUNG, PAUSE_RUNG = 4, 5
-"""Rungs of the ladder (see :mod:`gridleaf.control.verify`) that the envelope itself carries out."""
+RELIEF_AGE_S = 180.0
+"""Discharging that was last measured longer ago makes no room for anybody."""
 _W_STEP_KW = 0.01
 _A_STEP = 1.0
 
@@ -113,6 +115,8 @@ def envelope(
             reasons = (*reasons, f"{_name(where)} can export {left:.1f} kW more")
         exports.take(paths[item.evse.key], item.evse, power)
         measured = max(-(item.evse.power_kw or 0.0), 0.0)
+        if is_stale(item.evse.power_at, state.at, RELIEF_AGE_S):
+            measured = 0.0
         for name in paths[item.evse.key]:
             credit[name] += min(power, measured)
         result[item.evse.key] = _setpoint(item, -power, amps, (*reasons, *why), wanted_kw, expires)
@@ -260,13 +264,15 @@ def _import_budget(
     for node in nodes:
         load = node.load_kw
         if node.parent is None:
-            limit = state.import_limit_kw - site.control.margin_kw
-            load = state.base_kw
+            limit = state.import_ceiling_kw - site.control.margin_kw
+            load = state.base_import_kw
             if not state.meter_fresh:
-                limit, load = min(site.control.static_share_kw, state.import_limit_kw), 0.0
+                limit, load = min(site.control.static_share_kw, state.import_ceiling_kw), 0.0
         else:
             limit = node.import_kw
         room[node.id] = limit - load - held[node.id][0] + credit[node.id]
+        if node.parent is None:
+            room[node.id] -= sum(e.worst_export_kw for e in _hidden(state))
         if node.fuse_a is not None:
             used = (max(load, 0.0) + held[node.id][0]) * 1000 / site.voltage_v / 3
             amps[node.id] = [node.fuse_a - used] * 3
@@ -284,14 +290,24 @@ def _export_budget(
     amps: dict[str, list[float]] = {}
     for node in nodes:
         if node.parent is None:
-            base = state.base_kw
-            limit = state.export_limit_kw - site.control.margin_kw if state.meter_fresh else 0.0
+            base = state.base_export_kw
+            limit = state.export_ceiling_kw - site.control.margin_kw if state.meter_fresh else 0.0
             limit = max(limit, 0.0)
         else:
             base, limit = 0.0, node.export_kw
         room[node.id] = limit + base - held[node.id][1]
+        if node.parent is None:
+            room[node.id] -= sum(e.worst_import_kw for e in _hidden(state))
         if node.fuse_a is not None:
             amps[node.id] = [
                 node.fuse_a + min(base - held[node.id][1], 0.0) * 1000 / site.voltage_v / 3
             ] * 3
     return _Budget(room, amps, site.voltage_v)
+
+
+def _hidden(state: SiteState) -> tuple[EvseState, ...]:
+    """EVSEs whose power is in the base, because only the grid meter saw it; it may end at any moment."""
+    measured = state.measurement is not None and state.measurement.load_kw is not None
+    if measured or not state.meter_fresh:
+        return ()
+    return tuple(e for e in state.evses if not e.online)

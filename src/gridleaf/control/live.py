@@ -46,6 +46,8 @@ _CLOCK_FLAGS = {"clock_unset", "clock_ahead"}
 _ROUNDING_KWH = 0.01
 """A register may seem to step back by this much where it is rounded differently (1.6 meterStop)."""
 _FLOWING_A, _NOMINAL_V = 1.0, 230.0
+_LATE = timedelta(seconds=30)
+"""By so much a station may be late in letting a setpoint end: its clock, its ramp."""
 _SOC_JUMP = 0.1
 _SMALL_PACK_KWH = 10.0
 """A state of charge that moves by more than 0.1 beyond what a pack of this size explains jumped."""
@@ -114,9 +116,11 @@ class LiveSession:
     gauged: bool = False
     """Whether the meter has shown what the vehicle takes when it is offered power."""
     charge_seen_kw: float | None = None
-    """What the vehicle takes when it is offered more [kW]."""
-    discharge_confirmed: bool = True
-    """False once a discharge setpoint moved neither meter nor export register."""
+    """What the vehicle takes when it is offered more [kW]; it is always offered a little more."""
+    discharge_misses: int = 0
+    """Readings in a row that showed no discharging though it was asked for."""
+    discharge_doubt_at: datetime | None = None
+    """When discharging was given up because no meter showed it."""
     highest_seq_no: int = -1
     last_event_at: datetime | None = None
     ended_at: datetime | None = None
@@ -193,10 +197,6 @@ class LiveEvse:
     def key(self) -> str:
         return f"{self.station.id}/{self.config.id}"
 
-    @property
-    def external_limit_kw(self) -> float | None:
-        return min(self.external_limits_kw.values(), default=None)
-
     def setpoint_kw(self, at: datetime) -> float | None:
         """The accepted setpoint that holds at ``at``; None when none holds."""
         record = self.accepted
@@ -218,7 +218,7 @@ class LiveEvse:
         record = self.accepted
         if not self.obeying or self.refused:
             return hardware, self.config.discharge_max_kw
-        if record is None or record.expires_at is None or at >= record.expires_at:
+        if record is None or record.expires_at is None or at >= record.expires_at + _LATE:
             return fallback, 0.0
         powers = [power for _, power in record.steps]
         return max(fallback, *powers), max(0.0, *(-p for p in powers))
@@ -237,6 +237,16 @@ class LiveStation:
     boot: Booted | None = None
     capabilities: CapabilitiesRead | None = None
     evses: dict[int, LiveEvse] = field(default_factory=dict)
+    external_limits_kw: dict[str, float] = field(default_factory=dict)
+    """What external systems limit the whole station to, by source."""
+
+    def external_share_kw(self, evse: LiveEvse) -> float | None:
+        """The tightest external limit of an EVSE; the station's is shared by those in use."""
+        limits = list(evse.external_limits_kw.values())
+        if self.external_limits_kw:
+            users = sum(e.session is not None for e in self.evses.values())
+            limits.append(min(self.external_limits_kw.values()) / max(users, 1))
+        return min(limits, default=None)
 
 
 class LiveSite:
@@ -305,13 +315,11 @@ class LiveSite:
                 elif (evse := station.evses.get(event.evse_id)) is not None:
                     evse.capabilities = event
             case ExternalLimitReported():
-                for evse_id, evse in station.evses.items():
-                    if event.evse_id not in (0, evse_id):
-                        continue
-                    if event.limit_kw is None:
-                        evse.external_limits_kw.pop(event.source, None)
-                    else:
-                        evse.external_limits_kw[event.source] = event.limit_kw
+                limited = station if event.evse_id == 0 else station.evses.get(event.evse_id)
+                if limited is not None and event.limit_kw is None:
+                    limited.external_limits_kw.pop(event.source, None)
+                elif limited is not None and event.limit_kw is not None:
+                    limited.external_limits_kw[event.source] = event.limit_kw
             case Noted():
                 if event.action in GRID_EVENTS and not event.payload.get("alarmEnded"):
                     self.grid_event = f"{event.action} of {event.station_id}"

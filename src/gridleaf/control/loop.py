@@ -20,7 +20,7 @@ from gridleaf.control.decide import Solver, decide
 from gridleaf.control.dispatch import Order, default_order, orders, remember
 from gridleaf.control.limits import grid_limits_kw, static_shares_kw
 from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
-from gridleaf.control.observe import Imposed, observe, step_grid
+from gridleaf.control.observe import SETTLE_S, Imposed, observe, step_grid
 from gridleaf.control.types import (
     Decision,
     Outlook,
@@ -56,6 +56,10 @@ from gridleaf.store.port import DispatchRecord, Store
 
 log = structlog.get_logger()
 
+LIMIT_STEP = timedelta(minutes=5)
+"""How finely limits by time of day are looked at within a step of the plan."""
+COMPARE_SHARE, COMPARE_AGE_S = 0.1, 60.0
+"""Weight of one comparison of the grid meter with its parts, and how old an EVSE's reading may be."""
 Series = tuple[float, ...]
 Execute = Callable[[str, Command], Awaitable[Answer]]
 
@@ -110,6 +114,8 @@ class Controller:
         self.live = LiveSite(site)
         self.accounts = Accounts(site.timezone)
         self.measurement: SiteMeasurement | None = None
+        self.unmetered_kw = 0.0
+        """What the grid meter shows beyond building, generation and EVSEs, smoothed [kW]."""
         self.imposed = Imposed()
         self.policy: Policy = site.control.policy
         self.last: tuple[SiteState, Decision] | None = None
@@ -161,9 +167,16 @@ class Controller:
         newest = self.measurement
         if newest is not None and measurement.measured_at < newest.measured_at:
             return
+        if measurement.grid_kw is None and newest is not None and newest.grid_kw is not None:
+            # only parts: they never make an old reading of the grid look fresh
+            load = newest.load_kw if measurement.load_kw is None else measurement.load_kw
+            pv = newest.pv_kw if measurement.pv_kw is None else measurement.pv_kw
+            self.measurement = replace(newest, load_kw=load, pv_kw=pv)
+            return
         if self._is_stale(newest):
             self.wake("the meter is back")
         self.measurement = measurement
+        self._compare(measurement)
         if measurement.grid_kw is None:
             return
         import_kw, export_kw = grid_limits_kw(
@@ -171,6 +184,33 @@ class Controller:
         )
         if measurement.grid_kw > import_kw or measurement.grid_kw < -export_kw:
             self.wake("over limit")
+
+    def _compare(self, measurement: SiteMeasurement) -> None:
+        """Learn what the grid meter shows beyond building, generation and EVSEs.
+
+        A broken limit is believed at once, so that a wrong sub-meter cannot break it twice; otherwise
+        readings count that were taken while no setpoint was on its way.
+        """
+        if measurement.grid_kw is None or measurement.load_kw is None:
+            return
+        evses = [e for e in self.live.evses() if e.session is not None]
+        at = measurement.measured_at
+        settled = all(
+            e.power_at is not None
+            and not is_stale(e.power_at, at, 2 * COMPARE_AGE_S)
+            and (e.changed_at is None or e.power_at >= e.changed_at + timedelta(seconds=SETTLE_S))
+            for e in evses
+        )
+        drawn = sum(e.power_kw or 0.0 for e in evses)
+        parts = measurement.load_kw - (measurement.pv_kw or 0.0)
+        beyond = measurement.grid_kw - drawn - parts
+        import_kw, export_kw = self._limits(self.clock.now())
+        if settled:
+            self.unmetered_kw += COMPARE_SHARE * (beyond - self.unmetered_kw)
+        elif measurement.grid_kw > import_kw:
+            self.unmetered_kw = max(self.unmetered_kw, min(beyond, measurement.grid_kw - import_kw))
+        elif measurement.grid_kw < -export_kw:
+            self.unmetered_kw = min(self.unmetered_kw, max(beyond, measurement.grid_kw + export_kw))
 
     def impose(self, import_kw: float | None, export_kw: float | None) -> None:
         """A limit from outside, on top of the configured ones; None lifts it."""
@@ -207,10 +247,10 @@ class Controller:
         for hours in step_h:
             end = edge + timedelta(hours=hours)
             limits = [self._limits(edge)]
-            inner = edge + timedelta(minutes=15)
+            inner = edge + LIMIT_STEP
             while inner < end:
                 limits.append(self._limits(inner))
-                inner += timedelta(minutes=15)
+                inner += LIMIT_STEP
             imports.append(min(limit[0] for limit in limits))
             exports.append(min(limit[1] for limit in limits))
             edge = end
@@ -230,6 +270,7 @@ class Controller:
             imposed=self.imposed,
             peak_so_far_kw=self._peak_kw(),
             outlook=self.outlook(at, horizon_h),
+            unmetered_kw=self.unmetered_kw,
         )
         for evse in state.evses:
             if evse.session is not None and evse.session.session_id in self.live.sessions:

@@ -19,6 +19,11 @@ T = TypeVar("T")
 
 SETTLE_S = 20.0
 """A meter reading this soon after a setpoint moved does not show the setpoint yet."""
+EXPIRES_CYCLES = 2
+"""A setpoint ends by itself this many cycles ahead (invariant 4)."""
+_MINUTE = timedelta(minutes=1)
+DOUBT_S = 1800.0
+"""After discharging moved no meter it is not tried again for so long [s]."""
 OVERDUE = timedelta(minutes=30)
 """A vehicle that stays beyond its departure is expected to leave within this time."""
 
@@ -78,21 +83,44 @@ def observe(
     imposed: Imposed,
     peak_so_far_kw: float,
     outlook: Outlook,
+    unmetered_kw: float = 0.0,
     notes: Sequence[str] = (),
 ) -> SiteState:
-    """The state of the site at ``at``; every number in it is what the decision may rely on."""
+    """The state of the site at ``at``; every number in it is what the decision may rely on.
+
+    ``unmetered_kw`` is what the grid meter has shown beyond building, generation and EVSEs [kW].
+    """
     site = live.site
     import_kw, export_kw = grid_limits_kw(site, at, imposed.import_kw, imposed.export_kw)
     evses = tuple(_evse(evse, live, at) for evse in live.evses())
     fresh = (
         measurement is not None
         and not is_stale(measurement.measured_at, at, site.control.meter_max_age_s)
-        and (measurement.grid_kw is not None or measurement.load_kw is not None)
+        and (
+            measurement.grid_kw is not None
+            or (measurement.load_kw is not None and measurement.pv_kw is not None)
+        )
     )
     base = (
         base_kw(measurement, evses, import_kw, export_kw)
         if fresh and measurement is not None
         else 0.0
+    )
+    lower = upper = 0.0
+    if fresh and measurement is not None:
+        if measurement.load_kw is not None:
+            base += unmetered_kw
+        else:
+            online = [e for e in evses if e.online]
+            lower = sum(e.most_kw - e.expected_kw for e in online)
+            upper = sum(e.expected_kw - e.least_kw for e in online)
+    ceilings = (
+        [
+            grid_limits_kw(site, at + n * _MINUTE, imposed.import_kw, imposed.export_kw)
+            for n in range(round(EXPIRES_CYCLES * site.control.cycle_s / 60) + 1)
+        ]
+        if site.limit_windows
+        else [(import_kw, export_kw)]
     )
     return SiteState(
         at=at,
@@ -101,9 +129,13 @@ def observe(
         measurement=measurement,
         meter_fresh=fresh,
         base_kw=base,
+        base_import_kw=base + upper,
+        base_export_kw=base - lower,
         grid_event=live.grid_event,
         import_limit_kw=import_kw,
         export_limit_kw=export_kw,
+        import_ceiling_kw=min(limit for limit, _ in ceilings),
+        export_ceiling_kw=min(limit for _, limit in ceilings),
         peak_so_far_kw=peak_so_far_kw,
         outlook=outlook,
         evses=evses,
@@ -120,22 +152,34 @@ def base_kw(
     """Net power of the site without its EVSEs [kW].
 
     Load minus generation where they are measured; otherwise grid power minus what the EVSEs are
-    expected to draw. When the grid meter shows a broken limit the worse of the two counts, so that
-    the reaction never depends on the sub-meters being right.
+    expected to draw. Of a station that is offline nobody knows what it draws: it stays in the base
+    then, and the envelope allows for it. When the grid meter shows a broken limit the worse of the two
+    counts, and what an EVSE draws beyond its setpoint counts to the base, so that the reaction never
+    depends on sub-meters being right or on everybody obeying.
     """
-    parts = None
-    if measurement.load_kw is not None:
-        parts = measurement.load_kw - (measurement.pv_kw or 0.0)
+    measured = measurement.load_kw is not None
+    parts = (measurement.load_kw or 0.0) - (measurement.pv_kw or 0.0)
     if measurement.grid_kw is None:
-        return parts if parts is not None else 0.0
-    residual = measurement.grid_kw - sum(e.expected_kw for e in evses)
-    if parts is None:
-        return residual
+        return parts
+    residual = measurement.grid_kw - sum(e.expected_kw for e in evses if e.online)
+    lost = [e for e in evses if measured and not e.online]
     if measurement.grid_kw > import_limit_kw:
-        return max(parts, residual)
+        residual += sum(max(_beyond_kw(e), 0.0) for e in evses)
+        residual -= sum(e.worst_import_kw for e in lost)
+        return max(parts, residual) if measured else residual
     if measurement.grid_kw < -export_limit_kw:
-        return min(parts, residual)
-    return parts
+        residual += sum(min(_beyond_kw(e), 0.0) for e in evses)
+        residual += sum(e.worst_export_kw for e in lost)
+        return min(parts, residual) if measured else residual
+    return parts if measured else residual
+
+
+def _beyond_kw(evse: EvseState) -> float:
+    """What an EVSE that is trusted draws (+) or gives (-) beyond its setpoint [kW]."""
+    if evse.setpoint_kw is None or not (evse.online and evse.obeying):
+        return 0.0
+    above = max(evse.expected_kw - max(evse.setpoint_kw, 0.0), 0.0)
+    return above + min(evse.expected_kw - min(evse.setpoint_kw, 0.0), 0.0)
 
 
 def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
@@ -162,10 +206,13 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
     )
     if session is None:
         expected = 0.0
-    elif shown or setpoint is None:
+    elif shown or setpoint is None or not evse.obeying:
         expected = evse.power_kw if evse.power_kw is not None else (evse.default_kw or 0.0)
     else:
         expected = setpoint
+    range_kw = [expected]
+    if session is not None and not shown:
+        range_kw += [evse.power_kw or 0.0, 0.0 if setpoint is None else setpoint]
     return EvseState(
         station_id=evse.station.id,
         evse_id=config.id,
@@ -188,9 +235,11 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         setpoint_kw=setpoint,
         setpoint_expires_at=evse.accepted.expires_at if evse.accepted is not None else None,
         expected_kw=expected,
+        least_kw=min(range_kw),
+        most_kw=max(range_kw),
         worst_import_kw=worst_import,
         worst_export_kw=worst_export,
-        external_limit_kw=evse.external_limit_kw,
+        external_limit_kw=station.external_share_kw(evse),
         dynamic=bool(capabilities is not None and capabilities.dynamic_profiles),
         v2x=v2x,
         session=None if session is None else _session(session, evse, live, at, v2x),
@@ -233,7 +282,10 @@ def _session(
     ceiling = capacity if capacity is not None else max(target, energy)
     if knows_soc and needs is not None and needs.energy_max_kwh is not None:
         ceiling = min(ceiling, max(arrival + needs.energy_max_kwh, target, energy))
-    departure, departure_by = _departure(session, vehicle, site, at)
+    departure, departure_by = _departure(session, vehicle, site)
+    overdue = departure <= at
+    if overdue:
+        departure = at + OVERDUE
     v2g = _first(
         wish.v2g if wish is not None else None,
         vehicle.v2g if vehicle is not None else None,
@@ -248,7 +300,7 @@ def _session(
     for bound in (
         vehicle.charge_max_kw if vehicle is not None else None,
         needs.charge_max_kw if needs is not None else None,
-        session.charge_seen_kw,
+        None if session.charge_seen_kw is None else 1.2 * session.charge_seen_kw + 0.5,
     ):
         charge_max = charge_max if bound is None else min(charge_max, bound)
     for bound in (
@@ -260,7 +312,8 @@ def _session(
     told = told or (needs is not None and needs.charge_max_kw is not None)
     fresh_soc = knows_soc and not is_stale(session.soc_at, at, site.control.soc_max_age_s)
     jumped = not is_stale(session.soc_jump_at, at, site.control.soc_max_age_s)
-    if not fresh_soc or jumped or not session.discharge_confirmed:
+    doubted = not is_stale(session.discharge_doubt_at, at, DOUBT_S)
+    if not fresh_soc or jumped or doubted or overdue:
         discharge_max = 0.0
     wear = vehicle.wear_per_kwh if vehicle is not None else None
     return SessionState(
@@ -324,7 +377,7 @@ def _target(
 
 
 def _departure(
-    session: LiveSession, vehicle: Vehicle | None, site: SiteConfig, at: datetime
+    session: LiveSession, vehicle: Vehicle | None, site: SiteConfig
 ) -> tuple[datetime, str]:
     wish, needs, habit = session.wish, session.needs, session.habit
     if wish is not None and wish.departure_at is not None:
@@ -339,7 +392,7 @@ def _departure(
     else:
         departure = session.arrived_at + timedelta(hours=site.defaults.stay_h)
         said_by = "default"
-    return (departure, said_by) if departure > at else (at + OVERDUE, said_by)
+    return departure, said_by
 
 
 def _next_local(after: datetime, at: time, timezone: str) -> datetime:

@@ -13,6 +13,8 @@ from gridleaf.control.types import EvseState, SessionPlan, SessionState, SiteSta
 from gridleaf.domain.site import SiteConfig
 from gridleaf.plan.problem import Floats, Nodes, Plan, Problem, Rows, Visits
 
+FLOOR_RUNG, PAUSE_RUNG = 4, 5
+"""Rungs of the ladder (see :mod:`gridleaf.control.verify`) that the envelope itself carries out."""
 GRID = "grid connection"
 """Name of the root node in a problem; no circuit can have it, for it holds a space."""
 TAPER_SOC, CUTOFF = 0.8, 0.05
@@ -39,7 +41,9 @@ def controlled(state: SiteState) -> tuple[Controlled, ...]:
 
 
 def charge_bound_kw(evse: EvseState, session: SessionState) -> float:
-    """The most this session may charge with [kW]."""
+    """The most this session may charge with; nothing while its EVSE is paused [kW]."""
+    if evse.rung >= PAUSE_RUNG:
+        return 0.0
     bounds = [evse.charge_max_kw, session.charge_max_kw]
     if evse.external_limit_kw is not None:
         bounds.append(evse.external_limit_kw)
@@ -223,7 +227,7 @@ def _nodes(
                 limit_out = np.asarray(outlook.export_limit_kw) - worst_export - margin
                 load = np.asarray(outlook.load_kw) - np.asarray(outlook.pv_kw)
             else:
-                share = min(site.control.static_share_kw, state.import_limit_kw)
+                share = min(site.control.static_share_kw, state.import_ceiling_kw)
                 limit_in = np.full(horizon, share - worst_import)
                 limit_out = np.zeros(horizon)
                 load = np.zeros(horizon)
@@ -267,6 +271,11 @@ def _phase_rows(
     fused = [node for node in nodes if node.fuse_a is not None]
     if not fused or not items:
         return None
+    most = np.array(
+        [max(charge_bound_kw(i.evse, i.session), i.evse.discharge_max_kw) for i in items]
+    )
+    shares = np.array([[_phase_share(i.evse, phase) for i in items] for phase in (1, 2, 3)])
+    below = {i.evse.circuit: set(path_to_grid(nodes, i.evse.circuit)) for i in items}
     names: list[str] = []
     coefficients: list[Floats] = []
     bounds: list[Floats] = []
@@ -277,19 +286,17 @@ def _phase_rows(
         load = base / 3 if node.parent is None else np.full(len(steps), node.load_kw / 3)
         if not state.meter_fresh:
             load = np.zeros(len(steps))
+        inside = np.array([float(node.id in below[i.evse.circuit]) for i in items])
         for phase in (1, 2, 3):
-            row = np.array(
-                [
-                    _phase_share(item.evse, phase)
-                    if node.id in path_to_grid(nodes, item.evse.circuit)
-                    else 0.0
-                    for item in items
-                ]
-            )
+            row = shares[phase - 1] * inside
             for sign, name in ((1.0, "import"), (-1.0, "export")):
-                names.append(f"{node.id or GRID} L{phase} {name}")
-                coefficients.append(sign * row)
-                bounds.append(np.maximum(phase_kw - np.maximum(sign * load, 0.0), 0.0))
+                bound = np.maximum(phase_kw - np.maximum(sign * load, 0.0), 0.0)
+                if row @ most > bound.min():
+                    names.append(f"{node.id or GRID} L{phase} {name}")
+                    coefficients.append(sign * row)
+                    bounds.append(bound)
+    if not names:
+        return None
     return Rows(id=tuple(names), coefficient=np.array(coefficients), bound_kw=np.array(bounds))
 
 

@@ -53,7 +53,8 @@ class EvseState:
     """One EVSE as the cycle sees it.
 
     ``power_kw`` is the measured power (signed), ``expected_kw`` the same or, while a newer setpoint
-    has not shown in the meter yet, that setpoint. ``setpoint_kw`` is the last accepted setpoint that
+    has not shown in the meter yet, that setpoint; between ``least_kw`` and ``most_kw`` it may be
+    anywhere meanwhile. ``setpoint_kw`` is the last accepted setpoint that
     has not expired. ``worst_import_kw`` and ``worst_export_kw`` are what it could do by itself until
     the next cycle (magnitudes): reserved when it is offline or does not obey. ``rung`` is the step of
     the degradation ladder it stands on.
@@ -80,6 +81,8 @@ class EvseState:
     setpoint_kw: float | None
     setpoint_expires_at: datetime | None
     expected_kw: float
+    least_kw: float
+    most_kw: float
     worst_import_kw: float
     worst_export_kw: float
     external_limit_kw: float | None
@@ -116,8 +119,10 @@ class SiteState:
     """Everything a decision depends on, and nothing else.
 
     ``base_kw`` is the net power of the site without its EVSEs now (load minus generation); where the
-    meter is not fresh it is 0 and the static share holds instead of the limits. ``peak_so_far_kw`` is
-    the highest mean import of the billing month.
+    meter is not fresh it is 0 and the static share holds instead of the limits. ``base_import_kw`` and
+    ``base_export_kw`` are the same seen with caution for either limit. The ceilings are the smallest
+    limits that will hold before a setpoint of now expires. ``peak_so_far_kw`` is the highest mean
+    import of the billing month.
     """
 
     at: datetime
@@ -126,9 +131,13 @@ class SiteState:
     measurement: SiteMeasurement | None
     meter_fresh: bool
     base_kw: float
+    base_import_kw: float
+    base_export_kw: float
     grid_event: str | None
     import_limit_kw: float
     export_limit_kw: float
+    import_ceiling_kw: float
+    export_ceiling_kw: float
     peak_so_far_kw: float
     outlook: Outlook
     evses: tuple[EvseState, ...]

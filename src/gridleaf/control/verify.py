@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gridleaf.control.envelope import FLOOR_RUNG, PAUSE_RUNG
 from gridleaf.control.live import LiveEvse, LiveSite
 from gridleaf.control.observe import SETTLE_S
+from gridleaf.control.problem import FLOOR_RUNG, PAUSE_RUNG
 
 CYCLES = 2
 """So many cycles in a row make a verdict."""
@@ -76,13 +76,16 @@ def _learn(evse: LiveEvse, setpoint: float, margin: float) -> None:
     session = evse.session
     assert session is not None
     assert evse.power_kw is not None
-    if setpoint < -margin and evse.hits >= CYCLES:
-        session.discharge_confirmed = evse.power_kw < 0.2 * setpoint
+    if setpoint < -margin:
+        silent = evse.power_kw > 0.2 * setpoint
+        session.discharge_misses = session.discharge_misses + 1 if silent else 0
+        if session.discharge_misses > CYCLES:
+            session.discharge_doubt_at, session.discharge_misses = evse.power_at, 0
     short = evse.power_kw < setpoint - margin
     tapering = session.soc is not None and session.soc >= _TAPER_SOC
     if setpoint > margin and (not short or evse.hits >= CYCLES):
         session.gauged = True
     if setpoint > margin and short and not tapering and evse.power_kw > 1.0 and evse.hits >= CYCLES:
-        session.charge_seen_kw = evse.power_kw * 1.05
+        session.charge_seen_kw = evse.power_kw
     elif session.charge_seen_kw is not None and evse.power_kw > session.charge_seen_kw:
         session.charge_seen_kw = None

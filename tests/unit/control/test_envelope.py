@@ -164,3 +164,16 @@ def test_discharging_cannot_reach_below_the_reserve_before_the_setpoint_expires(
 def test_every_setpoint_expires_two_cycles_ahead() -> None:
     setpoint = only(envelope(state(evse()), site(), {"s1": -5.0}))
     assert setpoint.expires_at == NOON + timedelta(seconds=600)
+
+
+def test_a_discharge_that_was_measured_long_ago_makes_no_room() -> None:
+    old = NOON - timedelta(minutes=10)
+    giving = evse("DC2", session=session("s2"), power_kw=-20.0, power_at=old)
+    given = state(evse("DC1"), giving, base_kw=38.0)
+    powers = {s.session_id: s.power_kw for s in envelope(given, site(), {"s1": 22.0, "s2": -20.0})}
+    assert powers["s1"] == pytest.approx(2.0)
+
+
+def test_the_ceiling_of_the_minutes_ahead_holds_now() -> None:
+    given = state(evse(), import_ceiling_kw=12.0)
+    assert only(envelope(given, site(), {"s1": 22.0})).power_kw == pytest.approx(7.0)

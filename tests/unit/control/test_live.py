@@ -211,7 +211,7 @@ def test_needs_and_external_limits_reach_the_evse() -> None:
     assert evse is not None
     assert evse.session is not None
     assert evse.session.needs is not None
-    assert evse.external_limit_kw == 7.0
+    assert live.stations["DC1"].external_share_kw(evse) == 7.0
 
 
 def test_a_der_alarm_latches_a_grid_event_until_it_is_cleared() -> None:
@@ -261,7 +261,8 @@ def test_the_worst_case_is_what_holds_then_the_default_then_the_hardware() -> No
     assert evse.setpoint_kw(at(5)) == -8.0
     assert evse.worst_case_kw(at(5)) == (2.0, 8.0)
     assert evse.setpoint_kw(at(11)) is None
-    assert evse.worst_case_kw(at(11)) == (2.0, 0.0)
+    assert evse.worst_case_kw(at(11)) == (2.0, 8.0)
+    assert evse.worst_case_kw(at(11.5)) == (2.0, 0.0)
     evse.obeying = False
     assert evse.worst_case_kw(at(5)) == (22.0, 22.0)
 
@@ -313,10 +314,27 @@ def test_the_lowest_of_several_external_limits_holds_until_its_source_lifts_it()
         )
     evse = live.evse("DC1", 1)
     assert evse is not None
-    assert evse.external_limit_kw == 4.0
+    station = live.stations["DC1"]
+    assert station.external_share_kw(evse) == 4.0
     live.apply(
         ExternalLimitReported(
             station_id="DC1", received_at=at(2), evse_id=1, source="SO", limit_kw=None
         )
     )
-    assert evse.external_limit_kw == 11.0
+    assert station.external_share_kw(evse) == 11.0
+
+
+def test_an_external_limit_of_a_station_is_shared_by_its_evses_in_use() -> None:
+    twin = {"id": "T", "evses": [{"id": n, "charge_max_kw": 11} for n in (1, 2)]}
+    live = LiveSite(site(stations=[twin]))
+    for evse_id in (1, 2):
+        live.apply(
+            tx("started", 0, 0, station_id="T", evse_id=evse_id, transaction_id=f"t{evse_id}")
+        )
+    live.apply(
+        ExternalLimitReported(
+            station_id="T", received_at=at(1), evse_id=0, source="EMS", limit_kw=10.0
+        )
+    )
+    shares = [live.stations["T"].external_share_kw(e) for e in live.evses()]
+    assert shares == [5.0, 5.0]

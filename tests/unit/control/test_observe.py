@@ -20,6 +20,7 @@ from gridleaf.domain.events import CapabilitiesRead, NeedsReported, TransactionR
 from gridleaf.domain.meter import MeterSample, SiteMeasurement
 from gridleaf.domain.site import LimitWindow, Vehicle
 from gridleaf.domain.wishes import Wish
+from gridleaf.store.port import DispatchRecord
 
 BPT = NeedsReported(
     station_id="DC1",
@@ -159,7 +160,7 @@ def test_discharging_needs_a_fresh_state_of_charge() -> None:
     assert only(seen(live)).discharge_max_kw == 10.0
     assert only(seen(live, NOON + timedelta(minutes=16))).discharge_max_kw == 0.0
     session.soc_at = NOON + timedelta(minutes=16)
-    session.discharge_confirmed = False
+    session.discharge_doubt_at = NOON + timedelta(minutes=16)
     assert only(seen(live, NOON + timedelta(minutes=16))).discharge_max_kw == 0.0
 
 
@@ -190,8 +191,42 @@ def test_the_base_is_the_grid_without_what_the_evses_draw() -> None:
 
 def test_a_broken_limit_on_the_meter_overrules_the_sub_meters() -> None:
     live, _ = plugged()
+    live.stations["AC1"].online = True
     lying = SiteMeasurement(measured_at=NOON, grid_kw=45.0, load_kw=5.0, pv_kw=0.0)
     assert seen(live, measurement=lying).base_kw == pytest.approx(45.0)
+
+
+def test_a_lost_station_hides_in_the_base_of_a_grid_meter_that_stands_alone() -> None:
+    live, _ = plugged()
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    evse.power_kw, evse.power_at = 12.0, NOON
+    live.stations["DC1"].online = False
+    state = seen(live, measurement=SiteMeasurement(measured_at=NOON, grid_kw=20.0))
+    assert state.base_kw == pytest.approx(20.0)
+
+
+def test_beyond_the_limit_what_nobody_was_told_to_draw_counts_to_the_base() -> None:
+    live, _ = plugged()
+    live.stations["AC1"].online = True
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    evse.power_kw, evse.power_at = 20.0, NOON
+    evse.accepted = DispatchRecord(
+        station_id="DC1",
+        evse_id=1,
+        transaction_id="t",
+        sent_at=NOON - timedelta(minutes=5),
+        expires_at=NOON + timedelta(minutes=5),
+        steps=((0, 8.0),),
+        accepted=True,
+        status="Accepted",
+        profile_id=1001,
+    )
+    within = SiteMeasurement(measured_at=NOON, grid_kw=39.0, load_kw=19.0, pv_kw=0.0)
+    assert seen(live, measurement=within).base_kw == pytest.approx(19.0)
+    beyond = SiteMeasurement(measured_at=NOON, grid_kw=45.0, load_kw=25.0, pv_kw=0.0)
+    assert seen(live, measurement=beyond).base_kw == pytest.approx(37.0)
 
 
 def test_the_smallest_limit_of_window_and_grid_operator_holds() -> None:
@@ -205,3 +240,49 @@ def test_the_smallest_limit_of_window_and_grid_operator_holds() -> None:
     assert grid_limits_kw(config, NOON) == (40, 5)
     assert grid_limits_kw(config, NOON, 10.0, 0.0) == (10.0, 0.0)
     assert grid_limits_kw(config, NOON + timedelta(hours=1)) == (40, 20)
+
+
+def test_an_overdue_vehicle_is_not_discharged_any_more() -> None:
+    live, session = plugged(defaults={"v2g": True})
+    session.needs = BPT
+    session.wish = Wish(departure_at=NOON + timedelta(minutes=5))
+    assert only(seen(live)).discharge_max_kw == 10.0
+    assert only(seen(live, NOON + timedelta(minutes=6))).discharge_max_kw == 0.0
+
+
+def test_a_setpoint_on_its_way_makes_no_room_twice() -> None:
+    live, _ = plugged()
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    evse.power_kw, evse.power_at = 0.0, NOON - timedelta(minutes=1)
+    evse.changed_at = NOON
+    evse.accepted = DispatchRecord(
+        station_id="DC1",
+        evse_id=1,
+        transaction_id="t",
+        sent_at=NOON,
+        expires_at=NOON + timedelta(minutes=10),
+        steps=((0, 22.0),),
+        accepted=True,
+        status="Accepted",
+        profile_id=1001,
+    )
+    before_it_rose = SiteMeasurement(measured_at=NOON, grid_kw=30.0)
+    state = seen(live, NOON + timedelta(seconds=5), measurement=before_it_rose)
+    assert state.base_import_kw == pytest.approx(30.0)
+    assert state.base_export_kw == pytest.approx(8.0)
+
+
+def test_a_limit_that_begins_before_a_setpoint_expires_counts_already() -> None:
+    windows = [LimitWindow(start=time(12, 6), end=time(14), import_limit_kw=8).model_dump()]
+    live, _ = plugged(limit_windows=windows)
+    state = seen(live)
+    assert state.import_limit_kw == 40
+    assert state.import_ceiling_kw == 8
+
+
+def test_building_load_alone_is_no_meter() -> None:
+    live, _ = plugged()
+    assert not seen(live, measurement=SiteMeasurement(measured_at=NOON, load_kw=5.0)).meter_fresh
+    both = SiteMeasurement(measured_at=NOON, load_kw=5.0, pv_kw=1.0)
+    assert seen(live, measurement=both).meter_fresh

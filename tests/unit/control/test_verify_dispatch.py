@@ -94,17 +94,20 @@ def test_taking_less_is_the_vehicles_right_and_its_maximum_is_learned() -> None:
         judge(live, NOON + timedelta(minutes=minutes))
     assert evse.obeying
     assert evse.session is not None
-    assert evse.session.charge_seen_kw == pytest.approx(7.35)
+    assert evse.session.charge_seen_kw == pytest.approx(7.0)
 
 
 def test_discharging_that_no_meter_shows_is_not_relied_on() -> None:
     live, evse = live_evse()
     remember(live, commanded(-10.0), NOON)
+    assert evse.session is not None
     for minutes in (1, 6):
         reads(evse, 0.0, minutes)
         judge(live, NOON + timedelta(minutes=minutes))
-    assert evse.session is not None
-    assert not evse.session.discharge_confirmed
+    assert evse.session.discharge_doubt_at is None
+    reads(evse, 0.0, 11)
+    judge(live, NOON + timedelta(minutes=11))
+    assert evse.session.discharge_doubt_at == NOON + timedelta(minutes=11)
 
 
 def test_discharging_more_than_told_is_disobedience() -> None:
