@@ -60,6 +60,12 @@ class Console:
             self._timeline = await self._compute()
         return self._timeline
 
+    async def past_prices(self, since: datetime) -> list[tuple[datetime, float]]:
+        """Import prices that held, by quarter of an hour, as far back as they are known."""
+        await self.timeline()
+        known = self._prices.known
+        return [(at, known[at][0]) for at in sorted(known) if at >= since]
+
     async def _compute(self) -> Timeline:
         platform, now = self.platform, self.now()
         start = now - PAST

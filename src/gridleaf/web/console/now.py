@@ -94,8 +94,9 @@ class Tiles:
         saved = savings.uncontrolled_cost_eur - savings.cost_eur
         self._saved.show(
             money(saved, currency),
-            f"paid {money(savings.cost_eur, currency)} instead of "
-            f"{money(savings.uncontrolled_cost_eur, currency)}",
+            f"{'paid' if savings.cost_eur >= 0 else 'earned'} "
+            f"{money(abs(savings.cost_eur), currency)} "
+            f"instead of {money(savings.uncontrolled_cost_eur, currency)}",
         )
         risk = verdicts.count("at_risk")
         self._ready.show(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import datetime
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -12,18 +10,9 @@ from fastapi import Request
 from nicegui import ui
 
 from gridleaf.control.explain import explain
-from gridleaf.control.types import EvseState, Outlook, SessionPlan
-from gridleaf.store.port import SeriesPoint, SessionRecord
-from gridleaf.web.console.charts import (
-    Chart,
-    Mark,
-    Options,
-    Rows,
-    curve,
-    mark,
-    panels,
-    planned,
-)
+from gridleaf.control.types import EvseState
+from gridleaf.store.port import SessionRecord
+from gridleaf.web.console.charts import Chart
 from gridleaf.web.console.frame import SLOWLY_S, Visit, absent, frame
 from gridleaf.web.console.kit import (
     Region,
@@ -34,6 +23,7 @@ from gridleaf.web.console.kit import (
     link,
     say,
 )
+from gridleaf.web.console.session_chart import ahead, session_options, session_rows
 from gridleaf.web.console.texts import (
     DOING,
     FLAGS,
@@ -43,14 +33,13 @@ from gridleaf.web.console.texts import (
     kwh,
     moment,
     money,
-    number,
     percent,
     signed_kw,
     until,
     who,
 )
 from gridleaf.web.console.wishes import wish_form
-from gridleaf.web.figures import doing, edges, readiness, session_series
+from gridleaf.web.figures import doing, readiness, session_series
 
 LEGEND = (
     ("line c-charge", "Power, measured"),
@@ -106,9 +95,7 @@ async def session(request: Request, session_id: str) -> None:
             why.show(tuple(_why(visit, session_id)))
 
     async def redraw() -> None:
-        drawing = await _drawing(visit, record, console.evse_of(session_id))
-        if drawing is not None:
-            chart.show(*drawing)
+        await _draw(visit, chart, record)
 
     visit.every(refresh)
     visit.every(redraw, SLOWLY_S)
@@ -223,112 +210,26 @@ def _reasons(reasons: tuple[str, ...]) -> None:
             say("li", reason[:1].upper() + reason[1:])
 
 
-async def _drawing(
-    visit: Visit, record: SessionRecord, evse: EvseState | None
-) -> tuple[Options, str, Rows] | None:
-    """The chart of a session: measured power and SoC, the plan, the price, the departure."""
+async def _draw(visit: Visit, chart: Chart, record: SessionRecord) -> None:
+    """Draw what was measured and, while the session lasts, what is planned."""
     console = visit.console
     platform, now = console.platform, console.now()
+    evse = console.evse_of(record.session_id)
+    decision, decided = platform.decision(), platform.decided_state()
+    plan, held = None, []
+    if evse is not None and evse.session is not None and decision is not None and decided:
+        own = next((p for p in decision.sessions if p.session_id == record.session_id), None)
+        plan = ahead(evse.session, own, decided.outlook) if own is not None else None
+        held = await console.past_prices(record.arrived_at)
     power, soc = session_series(
         await platform.store.transaction_events(record.station_id, record.transaction_id)
     )
-    power, soc = thinned(power), thinned(soc)
-    percents = [SeriesPoint(at=p.at, value=p.value * 100) for p in soc]
-    series = [
-        curve("Power", power, "var(--c-charge)"),
-        curve("State of charge %", percents, "var(--c-soc)", axis=1),
-    ]
-    series[0]["areaStyle"] = {"color": "var(--c-charge)", "opacity": 0.3}
-    live = evse.session if evse is not None else None
-    decision, decided = platform.decision(), platform.decided_state()
-    plan = None
-    if live is not None and decision is not None:
-        plan = next((p for p in decision.sessions if p.session_id == record.session_id), None)
-    rows: list[tuple[str, ...]] = []
-    if live is not None and plan is not None and decided is not None:
-        outlook = decided.outlook
-        at = _until(edges(outlook)[:-1], live.departure_at)
-        end = min(edges(outlook)[len(at)], live.departure_at + timedelta(hours=1))
-        shown = len(at)
-        series.append(
-            planned("Planned power", at, plan.power_kw[:shown], end, "var(--c-charge)", filled=True)
-        )
-        if live.capacity_kwh and live.soc is not None:
-            series.append(_planned_soc(plan, outlook, shown, live.capacity_kwh, live.soc))
-        price = planned("Price", at, outlook.import_price[:shown], end, "var(--c-price)", axis=2)
-        price["lineStyle"]["type"] = "solid"
-        series.append(price)
-        rows = _plan_rows(console.zone, now, at, plan, outlook, live.capacity_kwh)
-        mark(series[0], [Mark("now", at=now), Mark("leaves", at=live.departure_at)])
-        if live.capacity_kwh and live.soc is not None:
-            target = 100 * live.target_kwh / live.capacity_kwh
-            mark(series[1], [Mark("target", level=round(target, 1))])
-    if not power and not soc and plan is None:
-        return None
-    options = panels(
-        series, platform.site.timezone, [("kW", 4), ("%", 3), (f"{console.currency}/kWh", 2)]
+    words = "measured power and state of charge"
+    if plan is not None:
+        leaves = moment(plan.session.departure_at, console.zone, now)
+        words += f", and {len(plan.power_kw)} planned steps until {leaves}"
+    chart.show(
+        session_options(power, soc, plan, held, now, platform.site.timezone, console.currency),
+        words,
+        session_rows(plan, console.zone, now, console.currency),
     )
-    words = (
-        f"{len(rows)} planned steps until {moment(live.departure_at, console.zone, now)}"
-        if live is not None
-        else "the session is over"
-    )
-    columns = (
-        ("Time", ""),
-        ("Planned power kW", "number"),
-        ("State of charge", "number"),
-        (f"Price {console.currency}/kWh", "number"),
-    )
-    return options, words, Rows(columns, tuple(rows))
-
-
-def thinned(points: Sequence[SeriesPoint], most: int = 400) -> list[SeriesPoint]:
-    """At most ``most`` points, the last always among them; a long session has thousands."""
-    every = max(len(points) // most, 1)
-    kept = list(points[::every])
-    if points and kept[-1] is not points[-1]:
-        kept.append(points[-1])
-    return kept
-
-
-def _until(starts: Sequence[datetime], departure: datetime) -> list[datetime]:
-    return [at for at in starts if at < departure] or list(starts[:1])
-
-
-def _planned_soc(
-    plan: SessionPlan, outlook: Outlook, shown: int, capacity_kwh: float, soc: float
-) -> Options:
-    bounds = edges(outlook)[: shown + 1]
-    levels = (soc * 100, *(100 * e / capacity_kwh for e in plan.energy_kwh[:shown]))
-    return planned(
-        "Planned state of charge %",
-        bounds,
-        levels,
-        bounds[-1],
-        "var(--c-soc)",
-        axis=1,
-        straight=True,
-    )
-
-
-def _plan_rows(
-    zone: ZoneInfo,
-    now: datetime,
-    at: Sequence[datetime],
-    plan: SessionPlan,
-    outlook: Outlook,
-    capacity_kwh: float | None,
-) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for t, (start, _) in enumerate(pairwise([*at, *edges(outlook)[len(at) : len(at) + 1]])):
-        energy = plan.energy_kwh[t]
-        level = percent(energy / capacity_kwh) if capacity_kwh else kwh(energy)
-        rows.append(
-            (
-                moment(start, zone, now),
-                number(plan.power_kw[t]),
-                level,
-                number(outlook.import_price[t], 3),
-            )
-        )
-    return rows
