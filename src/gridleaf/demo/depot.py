@@ -59,6 +59,7 @@ def demo_site(
     ocpp_port: int,
     call_timeout_s: float,
     meter_max_age_s: float,
+    solver_time_limit_s: float = 20.0,
 ) -> SiteConfig:
     """The demo's site: limits that bind in the evening, rows narrower than their chargers.
 
@@ -66,6 +67,8 @@ def demo_site(
     ----------
     call_timeout_s, meter_max_age_s
         In the demo's time, which may run faster than the machine's [s].
+    solver_time_limit_s
+        In the machine's time, the only time a solver knows [s].
     """
     vans = [_bay(n) for n in range(1, VANS + 1)]
     pool = [_pool(n) for n in range(1, POOL_CARS + 1)]
@@ -97,6 +100,7 @@ def demo_site(
             "static_share_kw": 50,
             "margin_kw": 4,
             "meter_max_age_s": meter_max_age_s,
+            "solver_time_limit_s": solver_time_limit_s,
         },
         "server": {
             "port": port,
