@@ -111,6 +111,7 @@ class _World:
         patience = {
             "meter_max_age_s": max(control.meter_max_age_s, 2 * control.cycle_s),
             "soc_max_age_s": max(control.soc_max_age_s, 2 * control.cycle_s),
+            "solver_time_limit_s": 3600.0,  # a busy machine must not change the result
         }
         self.site = site.model_copy(
             update={
