@@ -142,6 +142,7 @@ class Platform:
         )
         self._checkpoint_s = checkpoint_s
         self._kept_at: datetime | None = None
+        self._asking: dict[asyncio.Future[None], None] = {}
         self._remote_start_id = rng.randrange(1, 2**30)
 
     # -- life --
@@ -151,6 +152,7 @@ class Platform:
         store, live = self._store, self.controller.live
         for stored in await store.open_history():
             live.apply(stored.event)
+        live.take_over()
         for station in live.stations.values():
             station.online = False
         for session in live.sessions.values():
@@ -262,31 +264,51 @@ class Platform:
         new = await self._store.append(event)
         if not new or await self._is_history(event):
             return new
-        latched = self.controller.live.grid_event
+        live = self.controller.live
+        latched, missing = live.grid_event, self._misses_reports(event)
         session = self.controller.apply(event)
-        if self.controller.live.grid_event != latched:
+        for over in live.take_over():
+            self._visits.add(over.record())
+            await self._guarded("session", self._store.save_session(over.record()))
+            self.notices.publish("session", {"session_id": over.session_id})
+        if live.grid_event != latched:
             await self._guarded("checkpoint", self.checkpoint())
         match event:
             case TransactionReported(phase="started"):
-                if session is not None:
+                if session is not None and session.live:
                     await self._learn_habit(session)
-                    await self._guarded("session", self._store.save_session(session.record()))
-                    self.notices.publish("session", {"session_id": session.session_id})
-            case TransactionReported(phase="ended"):
-                if session is not None:
                     await self._guarded("session", self._store.save_session(session.record()))
                     self.notices.publish("session", {"session_id": session.session_id})
             case TransactionReported() | NeedsReported():
                 pass
             case _:
                 self.notices.publish("station", {"station_id": event.station_id})
+        if not missing and isinstance(event, TransactionReported) and self._misses_reports(event):
+            self._ask_for_reports(event)
         return True
+
+    def _misses_reports(self, event: StationEvent) -> bool:
+        if not isinstance(event, TransactionReported):
+            return False
+        session = self.controller.live.session_of(event.station_id, event.transaction_id)
+        return session is not None and "incomplete" in session.flags
+
+    def _ask_for_reports(self, event: TransactionReported) -> None:
+        """A gap: ask whether the station still holds what is missing (OCPP 2.x E14)."""
+        version = self.controller.live.stations[event.station_id].version
+        if version == "ocpp1.6":
+            return
+        payload = {"transactionId": event.transaction_id}
+        asking = self.gateway.request(event.station_id, "GetTransactionStatus", payload)
+        task = asyncio.ensure_future(self._guarded("transaction status", asking))
+        self._asking[task] = None
+        task.add_done_callback(self._asking.pop)
 
     async def _is_history(self, event: StationEvent) -> bool:
         """Whether a report is about a transaction that ended before the last restart."""
         if not isinstance(event, TransactionReported) or event.phase == "started":
             return False
-        if self.controller.live.session_of(event.station_id, event.transaction_id) is not None:
+        if self.controller.live.remembers(event.station_id, event.transaction_id):
             return False
         kept = await self._store.session(session_id(event.station_id, event.transaction_id))
         return kept is not None and kept.state == "ended"

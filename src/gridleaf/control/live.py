@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from gridleaf.control.register import Register
 from gridleaf.control.types import SessionState
 from gridleaf.domain.events import (
     Booted,
@@ -36,15 +37,12 @@ from gridleaf.store.port import DispatchRecord, SessionRecord
 GRID_EVENTS = ("NotifyDERAlarm",)
 _IMPORT = "Energy.Active.Import.Register"
 _EXPORT = "Energy.Active.Export.Register"
-_HEADROOM = 1.25
-"""A register may run this much ahead of the EVSE's power before the jump is disbelieved."""
 _REMEMBERED = 1000
 """Sessions that are over and still known by name."""
 _TRAVEL = timedelta(minutes=2)
 """A reading may be this old when it arrives; one that claims more has a clock that lies."""
+_NONE = timedelta(0)
 _CLOCK_FLAGS = {"clock_unset", "clock_ahead"}
-_ROUNDING_KWH = 0.01
-"""A register may seem to step back by this much where it is rounded differently (1.6 meterStop)."""
 _FLOWING_A, _NOMINAL_V = 1.0, 230.0
 _LATE = timedelta(seconds=30)
 """By so much a station may be late in letting a setpoint end: its clock, its ramp."""
@@ -57,36 +55,6 @@ def session_id(station_id: str, transaction_id: str) -> str:
     """A stable name for the session of a transaction that can stand in a URL."""
     name = f"{station_id}\x1f{transaction_id}".encode()
     return hashlib.blake2b(name, digest_size=10).hexdigest()
-
-
-@dataclass(slots=True)
-class Register:
-    """One energy register of a session: what was counted since it began [kWh], never negative."""
-
-    total_kwh: float = 0.0
-    last_kwh: float | None = None
-    last_at: datetime | None = None
-
-    def read(self, value_kwh: float, at: datetime, power_max_kw: float) -> str | None:
-        """Take a reading; returns a flag when it cannot be what the meter counted.
-
-        A step back is a reset (counting goes on from there); a step larger than the EVSE could
-        deliver in the time since the last reading (a register sent in the wrong unit) is not counted.
-        """
-        previous, previous_at = self.last_kwh, self.last_at
-        if previous_at is not None and at < previous_at:
-            return None
-        self.last_kwh, self.last_at = value_kwh, at
-        if previous is None or previous_at is None:
-            return None
-        step = value_kwh - previous
-        if step < 0:
-            return "register_reset" if step < -_ROUNDING_KWH else None
-        hours = (at - previous_at).total_seconds() / 3600
-        if step > _HEADROOM * power_max_kw * hours + 0.2:
-            return "register_jump"
-        self.total_kwh += step
-        return None
 
 
 @dataclass(slots=True)
@@ -121,7 +89,9 @@ class LiveSession:
     """Readings in a row that showed no discharging though it was asked for."""
     discharge_doubt_at: datetime | None = None
     """When discharging was given up because no meter showed it."""
+    first_seq_no: int = 0
     highest_seq_no: int = -1
+    reports: int = 0
     last_event_at: datetime | None = None
     ended_at: datetime | None = None
     suspect: bool = False
@@ -136,6 +106,17 @@ class LiveSession:
 
     def flag(self, *names: str | None) -> None:
         self.flags += tuple(dict.fromkeys(n for n in names if n and n not in self.flags))
+
+    def count(self, event: TransactionReported) -> None:
+        """Count a report that came for the first time; numbers that are missing flag the session."""
+        self.reports += 1
+        self.highest_seq_no = max(self.highest_seq_no, event.seq_no)
+        if event.phase == "started":
+            self.first_seq_no = event.seq_no
+        if self.highest_seq_no - self.first_seq_no + 1 > self.reports:
+            self.flag("incomplete")
+        else:
+            self.flags = tuple(name for name in self.flags if name != "incomplete")
 
     def record(self) -> SessionRecord:
         """The view that is kept for history."""
@@ -257,6 +238,7 @@ class LiveSite:
         self.stations: dict[str, LiveStation] = {}
         self.sessions: dict[str, LiveSession] = {}
         self._over: dict[str, LiveSession] = {}
+        self._changed: dict[str, LiveSession] = {}
         self.grid_event: str | None = None
         self.vehicles: dict[str, Vehicle] = {v.id_token: v for v in site.vehicles}
         for station in site.stations:
@@ -278,6 +260,11 @@ class LiveSite:
 
     def session_of(self, station_id: str, transaction_id: str) -> LiveSession | None:
         return self.sessions.get(session_id(station_id, transaction_id))
+
+    def remembers(self, station_id: str, transaction_id: str) -> bool:
+        """Whether the session of a transaction is live, or was so a while ago."""
+        name = session_id(station_id, transaction_id)
+        return name in self.sessions or name in self._over
 
     def apply(self, event: StationEvent) -> LiveSession | None:
         """Fold one event in; returns the session it touched, if any."""
@@ -354,9 +341,16 @@ class LiveSite:
             _release(evse)
         self._end(session)
 
+    def take_over(self) -> list[LiveSession]:
+        """Sessions that ended, or were corrected afterwards, since this was asked last."""
+        changed = list(self._changed.values())
+        self._changed.clear()
+        return changed
+
     def _end(self, session: LiveSession) -> None:
         """No longer live, but remembered for a while: late reports must not bring it back."""
         self.sessions.pop(session.session_id, None)
+        self._changed[session.session_id] = session
         self._over[session.session_id] = session
         if len(self._over) > _REMEMBERED:
             del self._over[next(iter(self._over))]
@@ -364,9 +358,16 @@ class LiveSite:
     def _afterwards(self, session: LiveSession, event: TransactionReported) -> LiveSession:
         """A report about a session that is over counts as history; an end corrects a guessed one."""
         session.flag(*event.flags, "late_report")
+        session.count(event)
         self._samples(None, session, event.samples, event.received_at, live=False)
+        trusted = not _CLOCK_FLAGS & set(event.flags)
+        if event.phase == "started" and trusted:
+            session.arrived_at = min(session.arrived_at, event.occurred_at)
+            session.id_token = event.id_token or session.id_token
         if event.phase == "ended":
-            session.ended_at, session.suspect = event.occurred_at, False
+            session.ended_at = event.occurred_at if trusted else event.received_at
+            session.suspect = False
+        self._changed[session.session_id] = session
         return session
 
     def _transaction(self, station: LiveStation, event: TransactionReported) -> LiveSession | None:
@@ -388,9 +389,8 @@ class LiveSite:
                 session.flag("synthetic_start")
             self.sessions[name] = session
         session.flag(*event.flags)
-        if event.seq_no > session.highest_seq_no + 1 and event.phase != "started":
-            session.flag("incomplete")
-        session.highest_seq_no = max(session.highest_seq_no, event.seq_no)
+        late = event.offline or event.seq_no < session.highest_seq_no
+        session.count(event)
         session.last_event_at = event.received_at
         session.id_token = event.id_token or session.id_token
         if event.phase == "started":
@@ -398,9 +398,10 @@ class LiveSite:
         if session.evse_id is None:
             session.evse_id = event.evse_id
         evse = station.evses.get(session.evse_id) if session.evse_id is not None else None
-        if evse is not None and evse.session is not session and event.phase != "ended":
+        # what was queued offline may be long over: the first report of now shows that it still runs
+        if evse is not None and evse.session is not session and event.phase != "ended" and not late:
             self._plug(evse, session, event)
-        self._samples(evse, session, event.samples, event.received_at, live=not event.offline)
+        self._samples(evse, session, event.samples, event.received_at, live=not late)
         if event.phase == "ended":
             session.ended_at = began_at
             self._end(session)
@@ -447,24 +448,33 @@ class LiveSite:
         power_max = evse.config.charge_max_kw if evse is not None else 1000.0
         discharge_max = evse.config.discharge_max_kw if evse is not None else 1000.0
         ordered = sorted(samples, key=lambda s: s.measured_at)
+        shift = _clock_error(ordered[-1].measured_at, received_at) if live and ordered else _NONE
         for measured_at, group in groupby(ordered, key=lambda s: s.measured_at):
-            batch = list(group)
+            batch, at = list(group), measured_at - shift
             power = power_kw(batch)
             if evse is not None and live and power is not None:
-                on_time = received_at - _TRAVEL <= measured_at <= received_at
-                evse.power_kw, evse.power_at = power, measured_at if on_time else received_at
+                evse.power_kw, evse.power_at = power, at
             if session is None:
                 continue
+            into = None if power is None else max(power, 0.0)
+            out_of = None if power is None else max(-power, 0.0)
             for sample in batch:
                 if sample.phase is not None:
                     continue
                 if sample.measurand == _IMPORT:
-                    session.flag(session.charged.read(sample.value, measured_at, power_max))
+                    session.flag(*session.charged.read(sample.value, at, power_max, into))
                 elif sample.measurand == _EXPORT:
-                    session.flag(session.discharged.read(sample.value, measured_at, discharge_max))
+                    session.flag(*session.discharged.read(sample.value, at, discharge_max, out_of))
                 elif sample.measurand == "SoC":
-                    _take_soc(session, sample.value, received_at if live else measured_at)
+                    _take_soc(session, sample.value, at)
             _count_phases(session, batch, power)
+
+
+def _clock_error(newest: datetime, received_at: datetime) -> timedelta:
+    """How far a station's clock is ahead, by its newest reading; none where it may have travelled."""
+    if received_at - _TRAVEL <= newest <= received_at:
+        return _NONE
+    return newest - received_at
 
 
 def _release(evse: LiveEvse) -> None:

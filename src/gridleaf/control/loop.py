@@ -66,14 +66,16 @@ Execute = Callable[[str, Command], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foresight:
-    """What is expected: both are asked for the steps of a horizon.
+    """What is expected: each is asked for the steps of a horizon.
 
     ``prices(start, step_h)`` gives import price, export price and whether each is known;
-    ``base(start, step_h, newest)`` gives building load and generation [kW].
+    ``base(start, step_h, newest)`` gives building load and generation [kW]; ``arrivals(start,
+    step_h)`` what vehicles will want that have not come yet [kW].
     """
 
     prices: Callable[[datetime, Sequence[float]], tuple[Series, Series, tuple[bool, ...]]]
     base: Callable[[datetime, Sequence[float], SiteMeasurement | None], tuple[Series, Series]]
+    arrivals: Callable[[datetime, Sequence[float]], Series] = lambda _start, _step_h: ()
 
 
 class Controller:
@@ -148,8 +150,10 @@ class Controller:
         latched = self.live.grid_event
         session = self.live.apply(event)
         match event:
-            case TransactionReported(phase="started" | "ended"):
-                self.wake(f"session {event.phase} at {event.station_id}")
+            case TransactionReported(phase="ended"):
+                self.wake(f"session ended at {event.station_id}")
+            case TransactionReported() if session is not None and self._is_new(session):
+                self.wake(f"session began at {event.station_id}")
             case NeedsReported():
                 self.wake(f"charging needs of {event.station_id}")
             case Connected() | Disconnected():
@@ -161,6 +165,11 @@ class Controller:
             case Noted() if self.live.grid_event != latched:
                 self.wake("grid event")
         return session
+
+    def _is_new(self, session: LiveSession) -> bool:
+        """Whether a session stands at its EVSE and no cycle has seen it yet."""
+        evse = self.live.evse(session.station_id, session.evse_id)
+        return evse is not None and evse.session is session and session.seen is None
 
     def measured(self, measurement: SiteMeasurement) -> None:
         """Take a measurement of the site; a broken limit is answered at once, and a meter's return."""
@@ -235,6 +244,7 @@ class Controller:
             pv_kw=pv,
             import_limit_kw=imports,
             export_limit_kw=exports,
+            arrivals_kw=self._foresight.arrivals(start, step_h),
         )
 
     def _limits_by_step(self, start: datetime, step_h: Sequence[float]) -> tuple[Series, Series]:
