@@ -226,6 +226,11 @@ def _nodes(
                 limit_in = np.asarray(outlook.import_limit_kw) - worst_import - margin
                 limit_out = np.asarray(outlook.export_limit_kw) - worst_export - margin
                 load = np.asarray(outlook.load_kw) - np.asarray(outlook.pv_kw)
+                if outlook.arrivals_kw:
+                    # Newcomers count for the peak, but take nothing from those who are here: they
+                    # will be planned themselves, within the limits.
+                    load = load + np.asarray(outlook.arrivals_kw)
+                    limit_in = limit_in + np.asarray(outlook.arrivals_kw)
             else:
                 share = min(site.control.static_share_kw, state.import_ceiling_kw)
                 limit_in = np.full(horizon, share - worst_import)

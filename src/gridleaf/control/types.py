@@ -101,6 +101,7 @@ class Outlook:
     """What is known or forecast for the horizon: T steps of ``step_h`` hours from ``start``.
 
     Each of the rest has T numbers. ``price_known`` is False where the tariff's fallback stands in.
+    ``arrivals_kw`` is what vehicles are expected to want that have not come yet; () is nobody.
     """
 
     start: datetime
@@ -112,6 +113,7 @@ class Outlook:
     pv_kw: tuple[float, ...]
     import_limit_kw: tuple[float, ...]
     export_limit_kw: tuple[float, ...]
+    arrivals_kw: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
