@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import httpx
+import structlog
 from fastapi import FastAPI
 
 from fake_platform import FakePlatform, SteppedClock
@@ -62,6 +63,7 @@ async def world(
     *, filled: bool = False, hostile: bool = False, auto_login: bool = False
 ) -> AsyncIterator[World]:
     """A fresh depot; ``filled`` also has a day of history."""
+    structlog.reset_defaults()  # a command run by an earlier test may have sent the logs elsewhere
     store = sqlite_store(None)
     await store.open()
     platform = FakePlatform(store, hostile=hostile)

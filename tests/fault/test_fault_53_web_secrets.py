@@ -49,11 +49,10 @@ async def _everything(w: World) -> list[str]:
 @pytest.mark.parametrize("failure", [None, PlanningFailed(f"crashed near {PASSWORD}")])
 def test_planted_secrets_never_come_out(failure: GridleafError | None) -> None:
     log = io.StringIO()
-    before = structlog.get_config()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
 
     async def run() -> tuple[list[str], list[str]]:
         async with world(filled=True) as w:
+            structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
             stations = w.platform.site.stations
             planted = Station.model_validate(
                 stations[0].model_dump() | {"password_file": Path(SECRET_FILE)}
@@ -77,7 +76,7 @@ def test_planted_secrets_never_come_out(failure: GridleafError | None) -> None:
     try:
         said, secrets = asyncio.run(run())
     finally:
-        structlog.configure(**before)
+        structlog.reset_defaults()
     assert len(said) > 50
     assert "access_denied" in log.getvalue()
     assert all(secrets)

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+import structlog
 
 from gridleaf.cli import main
 from gridleaf.domain.clock import RealClock
@@ -34,10 +35,11 @@ def site_file(tmp_path: Path) -> Path:
     return path
 
 
-def _run(*args: str | Path) -> None:
+def _run(*args: str | Path, code: int = 0) -> None:
     with pytest.raises(SystemExit) as end:
         main(["account", *map(str, args)])
-    assert end.value.code == 0
+    structlog.reset_defaults()
+    assert end.value.code == code
 
 
 def _ask(site_file: Path, token: str) -> Principal | None:
@@ -103,7 +105,5 @@ def test_wrong_use_is_refused_with_the_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-    with pytest.raises(SystemExit) as end:
-        main(["account", args[0], str(site_file), args[1]])
-    assert end.value.code == 2
+    _run(args[0], site_file, args[1], code=2)
     assert said in capsys.readouterr().err
