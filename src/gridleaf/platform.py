@@ -26,6 +26,7 @@ from gridleaf.domain.events import NeedsReported, StationEvent, TransactionRepor
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
 from gridleaf.domain.wishes import Wish
+from gridleaf.forecast.arrivals import ArrivalHistory
 from gridleaf.forecast.habits import learned_wish
 from gridleaf.forecast.persistence import SiteForecast, SiteHistory, forecast_site
 from gridleaf.gateway.gateway import Gateway
@@ -46,6 +47,8 @@ _FORECAST_S = 60.0
 _STEP_H = 0.25
 """Horizon of a state that is only looked at for what is now [h]."""
 _HISTORY = timedelta(days=28)
+_AHEAD = timedelta(minutes=5)
+"""A clock of a meter may be ahead by so much."""
 
 
 class Notices:
@@ -112,6 +115,7 @@ class Platform:
         source = source or make_source(site.tariff, clock=clock, timezone=site.timezone)
         self._book = PriceBook(source, store, clock)
         self._history = SiteHistory()
+        self._visits = ArrivalHistory(site.timezone)
         self._forecast: tuple[float, datetime, SiteForecast] | None = None
         interval = site.tariff.demand_interval_min
         self.demand = DemandMeter(interval_min=interval, timezone=site.timezone)
@@ -122,8 +126,10 @@ class Platform:
             clock=clock,
             store=store,
             execute=self._execute,
-            foresight=Foresight(prices=self._prices, base=self._base),
-            peak_kw=lambda: self.demand.peak_kw,
+            foresight=Foresight(
+                prices=self._prices, base=self._base, arrivals=self._expected_arrivals
+            ),
+            peak_kw=lambda: self.demand.peak_kw(clock.now()),
             solver=solver,
             timer=timer,
             executor=executor,
@@ -172,6 +178,8 @@ class Platform:
             else:
                 evse.refused = evse.session is not None
         now = self._clock.now()
+        for past in await store.sessions(since=now - _HISTORY, state="ended", limit=100_000):
+            self._visits.add(past)
         await self._restore_sums()
         for measurement in await store.measurements(now - _HISTORY, now, limit=1_000_000):
             self._history.add(measurement)
@@ -190,8 +198,10 @@ class Platform:
             evse.default_kw = kept["defaults"].get(evse.key)
             evse.obeying = evse.key not in kept["disobeying"]
         accounts.today, accounts.total = _totals(kept["today"]), _totals(kept["total"])
-        self.demand.restore(kept["demand"])
-        self.uncontrolled_demand.restore(kept["uncontrolled_demand"])
+        accounts.owed = kept["owed"]
+        now = self._clock.now()
+        self.demand.restore(kept["demand"], now)
+        self.uncontrolled_demand.restore(kept["uncontrolled_demand"], now)
         for name, energy in kept["uncontrolled_kwh"].items():
             if name in live.sessions:
                 live.sessions[name].uncontrolled_kwh = energy
@@ -207,6 +217,7 @@ class Platform:
             "disobeying": [e.key for e in live.evses() if not e.obeying],
             "today": _dump(accounts.today),
             "total": _dump(accounts.total),
+            "owed": accounts.owed,
             "demand": self.demand.state(),
             "uncontrolled_demand": self.uncontrolled_demand.state(),
             "uncontrolled_kwh": {s.session_id: s.uncontrolled_kwh for s in live.sessions.values()},
@@ -400,6 +411,11 @@ class Platform:
             pv[0] = newest.pv_kw if newest.pv_kw is not None else pv[0]
         return tuple(load.tolist()), tuple(pv.tolist())
 
+    def _expected_arrivals(self, start: datetime, step_h: Sequence[float]) -> Series:
+        """Nobody in the first step: who is here now is known."""
+        expected = self._visits.expected_kw(start, step_h)
+        return (0.0, *expected[1:].tolist())
+
     def _cycled(self, state: SiteState, decision: Decision) -> None:
         self.notices.publish(
             "decision",
@@ -463,9 +479,9 @@ class Platform:
         rate = self._site.tariff.demand_charge_per_kw * days
         return Savings(
             since=today.since,
-            cost_eur=today.energy_cost + rate * self.demand.peak_kw,
+            cost_eur=today.cost + rate * self.demand.peak_kw(now),
             uncontrolled_cost_eur=today.uncontrolled_energy_cost
-            + rate * self.uncontrolled_demand.peak_kw,
+            + rate * self.uncontrolled_demand.peak_kw(now),
             charged_kwh=today.charged_kwh,
             discharged_kwh=today.discharged_kwh,
         )
@@ -513,6 +529,15 @@ class Platform:
         await self._guarded("allowed transfers", self.gateway.execute(session.station_id, command))
 
     async def measured(self, measurement: SiteMeasurement) -> None:
+        """Take a measurement; one from the future is refused, for it would hide all until then."""
+        ahead = measurement.measured_at - self._clock.now()
+        if ahead > _AHEAD:
+            log.warning(
+                "measurement_refused",
+                source=measurement.source,
+                reason=f"its time is {ahead.total_seconds():.0f} s ahead",
+            )
+            return
         before = self.controller.measurement
         self.controller.measured(measurement)
         kept = self._with_base(measurement)

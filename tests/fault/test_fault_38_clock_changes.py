@@ -93,4 +93,4 @@ def test_demand_intervals_around_a_change_of_the_clocks_lose_no_energy(
     start = utc(f"{date}T12:00")
     for minute in range(36 * 60 + 1):
         demand.add(start + timedelta(minutes=minute), 20.0)
-    assert demand.peak_kw == pytest.approx(20.0)
+    assert demand.peak_kw(start + timedelta(hours=36)) == pytest.approx(20.0)

@@ -1,19 +1,32 @@
 """The books of a site: what energy cost, and what charging without any control would have cost.
 
-The counterfactual is honest to the vehicles: each one charges at its full power from arrival until it
-has the energy that its target asks for, whatever the limits say. Building and generation are the same
-in both.
+The counterfactual is what the same site could do without gridleaf: full power at once under plain
+static load management. Each vehicle charges with all it can take from arrival until it has the energy
+that its target asks for. Where that is more than a circuit or the grid limit of the moment leaves
+beside the building, all below it are scaled down in proportion, and what they could not get waits.
+Building and generation are the same in both worlds, and in each a kWh more or less is worth what it
+is in that world: the import price while its site imports, the export price while it exports. Fuses,
+which are limits by phase, do not bind the counterfactual.
+
+Energy that was sold in the evening and will be bought back at night is no gain yet. So a vehicle owes
+what it would have to draw to be where it is in the counterfactual, losses included, and never less
+than nothing; the debt is valued at the cheapest hours before its departure in which the limits leave
+it room, and belongs to the costs. The sums take up every change of a debt; with what a vehicle still
+owes when it leaves, it leaves short of the counterfactual, and that stays a cost. Wear of the
+discharged energy is a cost as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from gridleaf.control.live import LiveSite
+from gridleaf.control.limits import Node, path_to_grid, tree
+from gridleaf.control.live import LiveSession, LiveSite
 from gridleaf.control.problem import charge_bound_kw
-from gridleaf.control.types import SiteState
+from gridleaf.control.types import EvseState, Outlook, SessionState, SiteState
 
 LONGEST_STEP = timedelta(minutes=30)
 """A gap longer than this is not accounted for: nobody knows what happened in it."""
@@ -21,24 +34,67 @@ LONGEST_STEP = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Sums since ``since``; energies [kWh], money in the site's currency."""
+    """Sums since ``since``; energies [kWh], money in the site's currency.
+
+    ``owed_cost`` is by how much the debts of vehicles have grown since then.
+    """
 
     since: datetime
     energy_cost: float = 0.0
+    wear_cost: float = 0.0
+    owed_cost: float = 0.0
     uncontrolled_energy_cost: float = 0.0
     charged_kwh: float = 0.0
     discharged_kwh: float = 0.0
     hours: float = 0.0
 
+    @property
+    def cost(self) -> float:
+        """Everything but the demand charge; to be held against ``uncontrolled_energy_cost``."""
+        return self.energy_cost + self.wear_cost + self.owed_cost
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    """A session at its EVSE, as the state shows it and as the books keep it."""
+
+    evse: EvseState
+    seen: SessionState
+    books: LiveSession
+
+    @property
+    def still_wanted_kwh(self) -> float:
+        """What the counterfactual has yet to charge, at the grid side [kWh]."""
+        into, out_of = self.evse.charge_efficiency, self.evse.discharge_efficiency
+        seen = self.seen
+        arrival = seen.energy_kwh - seen.charged_kwh * into + seen.discharged_kwh / out_of
+        return max(max(seen.target_kwh - arrival, 0.0) / into - self.books.uncontrolled_kwh, 0.0)
+
+    @property
+    def owed_kwh(self) -> float:
+        """What it would draw to catch up with the counterfactual, at the grid side [kWh]."""
+        round_trip = self.evse.charge_efficiency * self.evse.discharge_efficiency
+        net = self.seen.charged_kwh - self.seen.discharged_kwh / round_trip
+        return max(self.books.uncontrolled_kwh - net, 0.0)
+
 
 class Accounts:
-    """Integrates a site's power and prices between the instants it is shown."""
+    """Integrates a site's power and prices between the instants it is shown.
+
+    Attributes
+    ----------
+    owed
+        Session id -> what its vehicle owes, in the site's currency; of the live sessions. Kept with
+        the sums over a restart.
+    """
 
     def __init__(self, site_timezone: str) -> None:
         self._zone = ZoneInfo(site_timezone)
         self._last_at: datetime | None = None
+        self._ahead: Outlook | None = None
         self.today: Totals | None = None
         self.total: Totals | None = None
+        self.owed: dict[str, float] = {}
         self.grid_kw = 0.0
         self.uncontrolled_grid_kw = 0.0
 
@@ -46,6 +102,7 @@ class Accounts:
         """Account for the time since the last tick at the powers and prices of ``state``."""
         at, last = state.at, self._last_at
         self._last_at = at
+        self._look_ahead(state.outlook)
         midnight = at.astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
         if self.total is None or self.today is None:
             self.total = self.total or Totals(since=at)
@@ -56,39 +113,132 @@ class Accounts:
             return
         hours = (at - last) / timedelta(hours=1)
         buy, sell = state.outlook.import_price[0], state.outlook.export_price[0]
-        charging = discharging = virtual = net = 0.0
+        powers = {evse.key: _power_kw(evse) for evse in state.evses}
+        net = sum(powers.values())
         metered = state.measurement.grid_kw if state.measurement and state.meter_fresh else None
-        for evse in state.evses:
-            power = evse.expected_kw if evse.power_kw is None else evse.power_kw
-            net += power
-            charging += max(power, 0.0)
-            discharging += max(-power, 0.0)
         self.grid_kw = metered if metered is not None else state.base_kw + net
+        base = self.grid_kw - net
+
+        guests = [
+            _Guest(evse, evse.session, live.sessions[evse.session.session_id])
+            for evse in state.evses
+            if evse.session is not None and evse.session.session_id in live.sessions
+        ]
+        nodes = tree(live.site)
+        wanted = {
+            g.evse.key: min(charge_bound_kw(g.evse, g.seen), g.still_wanted_kwh / hours)
+            for g in guests
+        }
+        virtual = _shared(wanted, guests, nodes, state.import_limit_kw - base)
+        self.uncontrolled_grid_kw = base + sum(virtual.values())
         marginal = buy if self.grid_kw >= 0 else sell
-        for evse in state.evses:
-            seen = evse.session
-            session = live.sessions.get(seen.session_id) if seen is not None else None
-            if seen is None or session is None:
-                continue
-            power = evse.expected_kw if evse.power_kw is None else evse.power_kw
-            session.cost_eur += power * marginal * hours
-            into, out_of = evse.charge_efficiency, evse.discharge_efficiency
-            arrival = seen.energy_kwh - seen.charged_kwh * into + seen.discharged_kwh / out_of
-            wanted = max(seen.target_kwh - arrival, 0.0) / into - session.uncontrolled_kwh
-            taken = min(charge_bound_kw(evse, seen) * hours, max(wanted, 0.0))
-            session.uncontrolled_kwh += taken
-            virtual += taken / hours
-            session.uncontrolled_cost_eur += taken * buy
-        self.uncontrolled_grid_kw = self.grid_kw - net + virtual
+        virtual_marginal = buy if self.uncontrolled_grid_kw >= 0 else sell
+
+        wear = 0.0
+        for guest in guests:
+            books, power = guest.books, powers[guest.evse.key]
+            worn = max(-power, 0.0) * guest.seen.wear_per_kwh * hours
+            wear += worn
+            books.cost_eur += power * marginal * hours + worn
+            taken = virtual[guest.evse.key] * hours
+            books.uncontrolled_kwh += taken
+            books.uncontrolled_cost_eur += taken * virtual_marginal
         change = Totals(
             since=at,
             energy_cost=_cost(self.grid_kw, buy, sell) * hours,
+            wear_cost=wear,
+            owed_cost=self._owe(at, guests, nodes),
             uncontrolled_energy_cost=_cost(self.uncontrolled_grid_kw, buy, sell) * hours,
-            charged_kwh=charging * hours,
-            discharged_kwh=discharging * hours,
+            charged_kwh=sum(max(p, 0.0) for p in powers.values()) * hours,
+            discharged_kwh=sum(max(-p, 0.0) for p in powers.values()) * hours,
             hours=hours,
         )
         self.today, self.total = _add(self.today, change), _add(self.total, change)
+
+    def _look_ahead(self, outlook: Outlook) -> None:
+        """Keep the outlook that reaches furthest: a state for the moment has only a short one."""
+        if self._ahead is None or _end(outlook) >= _end(self._ahead):
+            self._ahead = outlook
+
+    def _owe(self, at: datetime, guests: list[_Guest], nodes: tuple[Node, ...]) -> float:
+        """Value all debts anew; returns by how much they have grown, in the site's currency."""
+        outlook = self._ahead
+        assert outlook is not None
+        bounds = {g.evse.key: charge_bound_kw(g.evse, g.seen) for g in guests}
+        most = _shared(bounds, guests, nodes, float("inf"))
+        together = sum(most.values())
+        grown, owed = 0.0, {}
+        for guest in guests:
+            name = guest.seen.session_id
+            share = most[guest.evse.key] / together if together > 0 else 0.0
+            owed[name] = _cheapest(
+                outlook, at, guest.seen.departure_at, guest.owed_kwh, most[guest.evse.key], share
+            )
+            more = owed[name] - self.owed.get(name, 0.0)
+            guest.books.cost_eur += more
+            grown += more
+        self.owed = owed
+        return grown
+
+
+def _power_kw(evse: EvseState) -> float:
+    return evse.expected_kw if evse.power_kw is None else evse.power_kw
+
+
+def _shared(
+    wanted_kw: Mapping[str, float],
+    guests: list[_Guest],
+    nodes: tuple[Node, ...],
+    grid_room_kw: float,
+) -> dict[str, float]:
+    """What each EVSE gets of what it wants: scaled in proportion below every limit [kW]."""
+    given = dict(wanted_kw)
+    paths = {g.evse.key: path_to_grid(nodes, g.evse.circuit) for g in guests}
+    for node in reversed(nodes):
+        below = [key for key in given if node.id in paths[key]]
+        room = grid_room_kw if node.parent is None else node.import_kw - node.load_kw
+        drawn = sum(given[key] for key in below)
+        if drawn > room:
+            share = max(room, 0.0) / drawn
+            given.update({key: given[key] * share for key in below})
+    return given
+
+
+def _cheapest(
+    outlook: Outlook,
+    at: datetime,
+    departure_at: datetime,
+    energy_kwh: float,
+    most_kw: float,
+    share: float,
+) -> float:
+    """What energy costs in the cheapest steps before a departure, in the site's currency.
+
+    A step gives ``most_kw`` at most and ``share`` of what its grid limit leaves. What finds no room
+    is valued at the dearest of the steps.
+    """
+    if energy_kwh <= 0:
+        return 0.0
+    steps = []
+    start = outlook.start
+    for n, length in enumerate(outlook.step_h):
+        end = start + timedelta(hours=length)
+        hours = (min(end, departure_at) - max(start, at)) / timedelta(hours=1)
+        if hours > 0:
+            room = outlook.import_limit_kw[n] - outlook.load_kw[n] + outlook.pv_kw[n]
+            power = min(most_kw, share * max(room, 0.0))
+            steps.append((outlook.import_price[n], power * hours))
+        start = end
+    steps.sort()
+    cost, left = 0.0, energy_kwh
+    for price, room_kwh in steps:
+        cost += min(left, room_kwh) * price
+        left -= min(left, room_kwh)
+    return cost + left * (steps[-1][0] if steps else outlook.import_price[-1])
+
+
+def _end(outlook: Outlook) -> datetime:
+    return outlook.start + timedelta(hours=sum(outlook.step_h))
 
 
 def _cost(grid_kw: float, buy: float, sell: float) -> float:

@@ -53,7 +53,6 @@ class Tally:
     charged_kwh: float = 0.0
     discharged_kwh: float = 0.0
     evening_discharged_kwh: float = 0.0
-    peak_kw: float = 0.0
     limit_violations: int = 0
     longest_violation_s: float = 0.0
 
@@ -158,7 +157,6 @@ class Life:
                 self.tally.longest_violation_s = lasted
             if self._reaction_s < lasted <= self._reaction_s + METER_S * 1.5:
                 self.tally.limit_violations += 1
-        self.tally.peak_kw = max(self.tally.peak_kw, self.platform.demand.peak_kw)
         if 17 <= now.astimezone(ZONE).hour < 21:
             given = sum(max(-p, 0.0) for p in powers.values())
             self.tally.evening_discharged_kwh += given * METER_S / 3600

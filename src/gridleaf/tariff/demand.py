@@ -71,24 +71,30 @@ class DemandMeter:
         tally.sampled_s = tally.spread_s = at_s
         tally.held_s = at_s + HOLD_S
 
-    @property
-    def peak_kw(self) -> float:
-        """Highest mean import of a finished interval, in the month of the last sample [kW]."""
-        return self._tally.peak_kw
+    def peak_kw(self, now: datetime) -> float:
+        """Highest mean import of a finished interval in the billing month of ``now`` [kW].
 
-    @property
-    def mean_kw(self) -> float:
-        """Mean import of the running interval up to the last sample [kW]; 0 right at its start."""
+        0 in a month that has no sample yet.
+        """
         tally = self._tally
-        return tally.kwh * 3600 / tally.measured_s if tally.measured_s else 0.0
+        return tally.peak_kw if now.timestamp() < tally.month_end_s else 0.0
 
     def state(self) -> dict[str, float]:
         """All of it, to be kept as JSON; :meth:`restore` takes it back."""
         return asdict(self._tally)
 
-    def restore(self, state: Mapping[str, float]) -> None:
-        """Go on from a kept state; samples that it has seen may be added again without harm."""
-        self._tally = _Tally(**state)
+    def restore(self, state: Mapping[str, float], now: datetime) -> None:
+        """Go on from a kept state; samples that it has seen may be added again without harm.
+
+        A state from beyond ``now`` was kept while a clock was wrong: with it every sample up to then
+        would be ignored, so only a peak of the same month is taken from it.
+        """
+        tally = _Tally(**state)
+        if tally.sampled_s > now.timestamp() + HOLD_S:
+            month_end_s = billing_month(now, self._timezone)[1].timestamp()
+            peak_kw = tally.peak_kw if tally.month_end_s == month_end_s else 0.0
+            tally = _Tally(month_end_s=month_end_s, peak_kw=peak_kw)
+        self._tally = tally
 
     def _spread(self, until_s: float) -> None:
         """Spread the last sample over the intervals up to ``until_s``, closing those that end."""

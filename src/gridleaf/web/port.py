@@ -33,7 +33,11 @@ class StationView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Savings:
-    """Money since local midnight: what was paid and what uncontrolled charging would have cost."""
+    """Money since local midnight: what it cost and what uncontrolled charging would have cost.
+
+    ``cost_eur`` holds energy, the share of the demand charge, wear of discharged energy, and what
+    plugged-in vehicles still owe to where uncontrolled charging would have them by now.
+    """
 
     since: datetime
     cost_eur: float

@@ -9,6 +9,8 @@ import pytest
 from gridleaf.tariff import DemandMeter, billing_month
 from price_fakes import utc
 
+NOON = utc("2026-01-05T12:00")
+
 
 def meter(interval_min: int = 15, timezone: str = "Europe/Amsterdam") -> DemandMeter:
     return DemandMeter(interval_min, timezone)
@@ -25,14 +27,13 @@ def feed(demand: DemandMeter, start: str, kw: list[float], every_s: float = 60) 
 def test_the_peak_is_the_highest_mean_of_a_finished_interval() -> None:
     demand = meter()
     feed(demand, "2026-01-05T12:00", [60.0] * 5 + [0.0] * 10 + [30.0] * 15 + [90.0] * 3)
-    assert demand.peak_kw == pytest.approx(30.0)
-    assert demand.mean_kw == pytest.approx(90.0)
+    assert demand.peak_kw(NOON) == pytest.approx(30.0)
 
 
 def test_export_does_not_offset_import() -> None:
     demand = meter()
     feed(demand, "2026-01-05T12:00", [40.0] * 8 + [-80.0] * 7 + [0.0])
-    assert demand.peak_kw == pytest.approx(40 * 8 / 15)
+    assert demand.peak_kw(NOON) == pytest.approx(40 * 8 / 15)
 
 
 def test_a_sample_holds_until_the_next_but_not_for_ever() -> None:
@@ -41,22 +42,22 @@ def test_a_sample_holds_until_the_next_but_not_for_ever() -> None:
     demand.add(utc("2026-01-05T12:04"), 60.0)
     demand.add(utc("2026-01-05T12:15"), 0.0)
     # 4 min at 30, 5 min at 60, 6 min unknown: more than half is known, the mean is of that.
-    assert demand.peak_kw == pytest.approx((4 * 30 + 5 * 60) / 9)
+    assert demand.peak_kw(NOON) == pytest.approx((4 * 30 + 5 * 60) / 9)
 
 
 def test_a_gap_never_invents_a_peak() -> None:
     demand = meter()
     demand.add(utc("2026-01-05T12:14"), 120.0)
     demand.add(utc("2026-01-05T12:15"), 0.0)
-    assert demand.peak_kw == pytest.approx(120 * 1 / 15)
+    assert demand.peak_kw(NOON) == pytest.approx(120 * 1 / 15)
 
 
 def test_a_new_month_starts_from_zero_at_local_midnight() -> None:
     demand = meter(timezone="Europe/Amsterdam")
     feed(demand, "2026-01-31T22:00", [50.0] * 60)
-    assert demand.peak_kw == pytest.approx(50.0)
+    assert demand.peak_kw(utc("2026-01-31T22:59")) == pytest.approx(50.0)
     feed(demand, "2026-01-31T23:00", [10.0] * 16)
-    assert demand.peak_kw == pytest.approx(10.0)
+    assert demand.peak_kw(utc("2026-01-31T23:15")) == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_billing_months_are_calendar_months_of_the_site(
 def test_hours_start_on_the_local_clock() -> None:
     demand = meter(60, "Asia/Kolkata")
     feed(demand, "2026-01-05T12:30", [20.0] * 60 + [80.0] * 30)
-    assert demand.peak_kw == pytest.approx(20.0)
+    assert demand.peak_kw(NOON) == pytest.approx(20.0)
 
 
 @pytest.mark.parametrize("start", ["2026-03-28T23:00", "2026-10-24T22:00"])
@@ -92,7 +93,7 @@ def test_days_of_23_and_25_hours_have_whole_intervals(start: str) -> None:
         for minute in range(15):
             demand.add(at + timedelta(minutes=15 * number + minute), kw)
     demand.add(at + timedelta(hours=25), 0.0)
-    assert demand.peak_kw == pytest.approx(100.0)
+    assert demand.peak_kw(at + timedelta(hours=25)) == pytest.approx(100.0)
 
 
 def test_old_and_unusable_samples_are_ignored() -> None:
@@ -101,7 +102,7 @@ def test_old_and_unusable_samples_are_ignored() -> None:
     demand.add(utc("2026-01-05T12:03"), 900.0)
     demand.add(utc("2026-01-05T12:14:30"), math.nan)
     demand.add(utc("2026-01-05T12:15"), 0.0)
-    assert demand.peak_kw == pytest.approx(30.0)
+    assert demand.peak_kw(NOON) == pytest.approx(30.0)
 
 
 def test_a_restart_in_the_middle_of_an_interval_changes_nothing() -> None:
@@ -110,13 +111,30 @@ def test_a_restart_in_the_middle_of_an_interval_changes_nothing() -> None:
     feed(whole, "2026-01-05T12:00", kw)
     first, second = meter(), meter()
     feed(first, "2026-01-05T12:00", kw[:37])
-    second.restore(json.loads(json.dumps(first.state())))
+    second.restore(json.loads(json.dumps(first.state())), utc("2026-01-05T12:37"))
     feed(second, "2026-01-05T12:00", kw)
-    assert second.peak_kw == whole.peak_kw
-    assert second.mean_kw == whole.mean_kw
+    assert second.peak_kw(NOON) == whole.peak_kw(NOON)
     assert second.state() == whole.state()
 
 
 def test_before_any_sample_there_is_nothing() -> None:
-    assert meter().peak_kw == 0.0
-    assert meter().mean_kw == 0.0
+    assert meter().peak_kw(NOON) == 0.0
+
+
+def test_without_a_sample_in_the_new_month_the_old_peak_is_gone() -> None:
+    demand = meter(timezone="Europe/Amsterdam")
+    feed(demand, "2026-01-31T22:00", [50.0] * 40)
+    assert demand.peak_kw(utc("2026-01-31T22:59")) == pytest.approx(50.0)
+    assert demand.peak_kw(utc("2026-01-31T23:00")) == 0.0
+
+
+@pytest.mark.parametrize(("ahead", "kept_kw"), [("2026-01-20", 40.0), ("2026-03-01", 0.0)])
+def test_a_state_kept_by_a_clock_that_was_ahead_does_not_blind_the_meter(
+    ahead: str, kept_kw: float
+) -> None:
+    wrong, demand = meter(), meter()
+    feed(wrong, f"{ahead}T12:00", [40.0] * 16)
+    demand.restore(wrong.state(), NOON)
+    assert demand.peak_kw(NOON) == pytest.approx(kept_kw)
+    feed(demand, "2026-01-05T12:00", [70.0] * 16)
+    assert demand.peak_kw(NOON) == pytest.approx(70.0)
