@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from fake_platform import FakePlatform
+from gridleaf.web.auth import Accounts
 from gridleaf.web.serve import serve
 from web_world import World, world
 
@@ -37,13 +38,17 @@ class Served:
 
     url: str
     platform: FakePlatform
+    accounts: Accounts
     loop: asyncio.AbstractEventLoop
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=30)
 
     def call(self, work: Callable[[], Any]) -> Any:
         async def inside() -> Any:
             return work()
 
-        return asyncio.run_coroutine_threadsafe(inside(), self.loop).result(timeout=30)
+        return self.run(inside())
 
     def session_at(self, station_id: str) -> str:
         evse = next(e for e in self.platform.state().evses if e.station_id == station_id)
@@ -73,7 +78,7 @@ def _serve(*, hostile: bool = False, auto_login: bool = True) -> Iterator[Served
 
     port, stop, w = run(start())
     try:
-        yield Served(f"http://127.0.0.1:{port}", w.platform, loop)
+        yield Served(f"http://127.0.0.1:{port}", w.platform, w.accounts, loop)
     finally:
         run(stop())
         run(stack.aclose())

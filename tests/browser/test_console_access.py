@@ -193,3 +193,18 @@ def test_hostile_text_is_shown_as_text(hostile_depot: Served, new_tab: Callable[
         assert tab.page.locator("img[src='x']").count() == 0, path
         assert "owned" not in tab.page.title(), path
     assert tab.complaints == []
+
+
+def test_an_open_page_is_worth_nothing_once_the_account_is_gone(
+    locked_depot: Served, new_tab: Callable[..., Tab]
+) -> None:
+    page = new_tab().page
+    locked_depot.run(locked_depot.accounts.add_person("otto", "operator", PASSWORD))
+    _sign_in(page, locked_depot.url, "otto")
+    expect(page.locator(".grid-now")).to_be_visible()
+    page.goto(f"{locked_depot.url}/sessions/{locked_depot.session_at('DC04')}")
+    page.get_by_role("button", name="Stop…").click()
+    locked_depot.run(locked_depot.platform.store.delete_account("otto"))
+    page.get_by_role("button", name="Stop the session").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert locked_depot.platform.stops == []

@@ -55,11 +55,16 @@ class Throttled(GridleafError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who is asking. A driver's name is the id token of the vehicle, and its sessions are his own."""
+    """Who is asking. A driver's name is the id token of the vehicle, and its sessions are his own.
+
+    Whoever came with a session cookie has the end of that session and the fingerprint of the
+    account's secret at the time.
+    """
 
     name: str
     role: Role
     expires_at: datetime | None = None
+    fingerprint: str = ""
 
     @property
     def operates(self) -> bool:
@@ -194,7 +199,22 @@ class Accounts:
         account = await self._store.account(claim["name"])
         if account is None or _fingerprint(account.secret_hash) != claim["secret"]:
             return None
-        return Principal(name=account.name, role=account.role, expires_at=until)
+        return Principal(
+            name=account.name, role=account.role, expires_at=until, fingerprint=claim["secret"]
+        )
+
+    async def still_welcome(self, principal: Principal) -> bool:
+        """Whether the session of an open page goes on: not over, and the account is what it was."""
+        if principal.expires_at is None:
+            return True
+        if self._clock.now() >= principal.expires_at:
+            return False
+        account = await self._store.account(principal.name)
+        return (
+            account is not None
+            and account.role == principal.role
+            and _fingerprint(account.secret_hash) == principal.fingerprint
+        )
 
     # -- inside --
 

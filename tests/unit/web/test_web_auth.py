@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fake_platform import SteppedClock
 
+from fake_platform import SteppedClock
 from gridleaf.store import sqlite_store
 from gridleaf.web.auth import FREE_ATTEMPTS, SESSION_LIFE, Accounts, Principal, Throttled
 
@@ -101,8 +101,10 @@ def test_a_session_cookie_ends_with_its_time_its_account_and_its_password() -> N
         assert found is not None
         assert (found.name, found.role) == ("anna", "operator")
 
+        assert await accounts.still_welcome(found)
         await accounts.add_person("anna", "operator", PASSWORD + "!")
         assert await accounts.by_cookie(cookie) is None
+        assert not await accounts.still_welcome(found)
 
         cookie = await accounts.open_session(principal)
         clock.advance(SESSION_LIFE.total_seconds() - 1)

@@ -122,7 +122,7 @@ class _AlertRow:
 def _clear_grid_event(visit: Visit) -> None:
     async def clear() -> None:
         await visit.act(
-            visit.console.platform.clear_grid_event(), "Cleared. Discharging is allowed again."
+            visit.console.platform.clear_grid_event, "Cleared. Discharging is allowed again."
         )
 
     confirm(

@@ -28,6 +28,7 @@ NAVIGATION = (
 EVERY_S = 1.0
 SLOWLY_S = 5.0
 """How often charts are drawn again: their plan changes once in minutes."""
+_WATCH_S = 10.0
 
 _VERSION = hashlib.blake2b(login.STYLE, digest_size=6).hexdigest()
 _THEME = """
@@ -71,16 +72,12 @@ class Visit:
 
         ui.timer(seconds, guarded)
 
-    async def act(self, action: Awaitable[Any], done: str) -> bool:
+    async def act(self, action: Callable[[], Awaitable[Any]], done: str) -> bool:
         """Carry out a command of this person and say how it went."""
-        if not await self._still_welcome():
-            close = getattr(action, "close", None)
-            if close is not None:
-                close()
-            ui.navigate.to("/login")
+        if not await self.welcome():
             return False
         try:
-            answer = await action
+            answer = await action()
         except GridleafError as error:
             tell(str(error), bad=True)
             return False
@@ -93,15 +90,12 @@ class Visit:
         tell(done)
         return True
 
-    async def _still_welcome(self) -> bool:
-        """The session has not ended and the account is still what it was."""
-        principal = self.principal
-        if principal.expires_at is None:
+    async def welcome(self) -> bool:
+        """Whether this person may still be here; shows the way out if not."""
+        if await self.console.accounts.still_welcome(self.principal):
             return True
-        if self.console.clock.now() >= principal.expires_at:
-            return False
-        account = await self.console.platform.store.account(principal.name)
-        return account is not None and account.role == principal.role
+        ui.navigate.to("/login")
+        return False
 
 
 def visit_of(request: Request) -> Visit:
@@ -156,10 +150,12 @@ def frame(request: Request, title: str, here: str) -> Iterator[Visit]:
         local = console.now().astimezone(console.zone)
         day.text = local.strftime("%a %d %b")
         clock.text = local.strftime("%H:%M")
-        if principal.expires_at is not None and console.clock.now() >= principal.expires_at:
-            ui.navigate.to("/login")
+
+    async def watch() -> None:
+        await visit.welcome()
 
     visit.every(tick)
+    visit.every(watch, _WATCH_S)
 
 
 def _one_main() -> None:

@@ -203,9 +203,6 @@ class Keyed(Generic[V]):
                 row.frame.move(self._parent, target_index=index)
             row.show(value)
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
 
 def definition(term: str, text: str = "") -> TextElement:
     """A term with its text inside a ``dl``; returns the text to keep it up to date."""
@@ -234,14 +231,11 @@ ICONS = {
     "stations": f'<path {_LINE} d="M5 13a10 10 0 0 1 14 0M8 16.5a5.5 5.5 0 0 1 8 0M2 9.5a14.5 14.5 0 0 1 20 0M12 20h.01"/>',
     "history": f'<path {_LINE} d="M3 12a9 9 0 1 0 3-6.7L3 8M3 3v5h5M12 7v5l3.5 2"/>',
     "decisions": f'<path {_LINE} d="M6 3v12M6 9c0-2 4-2 8-2h4M15 4l3 3-3 3M6 15c0 3 4 3 8 3h4M15 15l3 3-3 3"/>',
-    "driver": f'<path {_LINE} d="M4 17v-4l2-6h12l2 6v4zM4 13h16M7 17v2M17 17v2M7.5 15h.01M16.5 15h.01"/>',
     "theme": f'<path {_LINE} d="M12 3a9 9 0 1 0 0 18z"/><path d="M12 3a9 9 0 0 1 0 18z" fill="currentColor" stroke="currentColor" stroke-width="1.8"/>',
     "out": f'<path {_LINE} d="M14 4h4a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2h-4M10 8l-4 4 4 4M6 12h9"/>',
     "critical": f'<path {_LINE} d="M8 2.8h8L21.2 8v8L16 21.2H8L2.8 16V8zM12 7.5v5.5M12 16.5h.01"/>',
     "warning": f'<path {_LINE} d="M12 3.5 2.5 20h19zM12 10v4.5M12 17.3h.01"/>',
     "info": f'<circle {_LINE} cx="12" cy="12" r="9"/><path {_LINE} d="M12 11v5M12 7.8h.01"/>',
     "good": f'<circle {_LINE} cx="12" cy="12" r="9"/><path {_LINE} d="m8 12.3 2.8 2.8L16 9.6"/>',
-    "up": f'<path {_LINE} d="M12 19V5M6 11l6-6 6 6"/>',
-    "down": f'<path {_LINE} d="M12 5v14M6 13l6 6 6-6"/>',
 }
 """Drawn for gridleaf; 24 by 24, in the colour of the text."""

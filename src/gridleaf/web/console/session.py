@@ -108,7 +108,7 @@ def _over(record: SessionRecord) -> str:
 def _stop_button(visit: Visit, session_id: str) -> None:
     async def stop() -> None:
         platform = visit.console.platform
-        await visit.act(platform.remote_stop(session_id), "The station stops the session.")
+        await visit.act(lambda: platform.remote_stop(session_id), "The station stops the session.")
 
     confirm(
         say("button", "Stop…", "button danger", type="button"),

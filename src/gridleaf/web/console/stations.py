@@ -232,6 +232,8 @@ def _request_box(visit: Visit, station_id: str) -> None:
         if not isinstance(payload, dict):
             tell("The payload is not a JSON object.", bad=True)
             return
+        if not await visit.welcome():
+            return
         answer.text = "Waiting for the station…"
         try:
             got = await visit.console.platform.request(station_id, action, payload)
@@ -295,7 +297,7 @@ def _start_button(visit: Visit, station_id: str, evses: tuple[int, ...]) -> None
             tell("Please give an id token.", bad=True)
             return
         await visit.act(
-            visit.console.platform.remote_start(station_id, int(evse), id_token),
+            lambda: visit.console.platform.remote_start(station_id, int(evse), id_token),
             "The station starts a session.",
         )
 

@@ -59,10 +59,6 @@ def percent(fraction: float | None) -> str:
     return UNKNOWN if fraction is None else f"{fraction * 100:.0f}{SPACE}%"
 
 
-def hour(at: datetime, zone: ZoneInfo) -> str:
-    return at.astimezone(zone).strftime("%H:%M")
-
-
 def moment(at: datetime | None, zone: ZoneInfo, now: datetime) -> str:
     """``17:45``, ``Tue 07:00`` when it is another day, with the date when more than 6 days away."""
     if at is None:

@@ -104,7 +104,7 @@ def wish_form(visit: Visit, session_id: str, *, compact: bool) -> None:
         except ValueError as error:
             tell(str(error), bad=True)
             return
-        await visit.act(console.platform.wish(session_id, wish), "Saved. The plan follows.")
+        await visit.act(lambda: console.platform.wish(session_id, wish), "Saved. The plan follows.")
 
     may = _may(visit, session)
     with (
