@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from gridleaf.control.limits import grid_limits_kw, path_to_grid, tree
+from gridleaf.demo.umpire import Umpire
 from gridleaf.demo.visits import Visit, plugged_at, visits_of
 from gridleaf.demo.world import ZONE, World
 from gridleaf.domain.clock import Clock
@@ -37,8 +37,6 @@ METER_S = 10.0
 """How often the site meter is read [s]."""
 READY_SOC = 0.005
 """A vehicle that lacks less than this is ready."""
-OVER_KW = 0.3
-"""A limit is broken by more than this [kW]."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,13 +86,8 @@ class Life:
         self.visits: dict[str, Visit] = {}
         """Who stands where: the visit of each occupied station."""
         self._registers: dict[str, tuple[float, float]] = {}
-        self._reaction_s = reaction_s
+        self.umpire = Umpire(site, reaction_s)
         self._group: asyncio.TaskGroup
-        self._over_since: dict[str, datetime] = {}
-        self._nodes = tree(site)
-        self._paths = {
-            s.id: path_to_grid(self._nodes, site.circuit_of(s, s.evses[0])) for s in site.stations
-        }
         rng = random.Random(f"{world.seed}/stations")
         self.stations = {
             s.id: SimStation(
@@ -124,7 +117,7 @@ class Life:
             powers = {name: s.power_kw(1) for name, s in self.stations.items()}
             load, pv = self.world.load_kw(now), self.world.pv_kw(now)
             grid = load - pv + sum(powers.values())
-            self._watch(now, grid, powers)
+            self._watch(now, load - pv, powers)
             await self.platform.measured(
                 SiteMeasurement(
                     measured_at=now,
@@ -136,30 +129,16 @@ class Life:
             )
             await self.clock.sleep(METER_S)
 
-    def _watch(self, now: datetime, grid_kw: float, powers: dict[str, float]) -> None:
-        """The umpire: true power against every limit, in both directions."""
-        flows = dict.fromkeys((n.id for n in self._nodes), 0.0)
-        for name, power in powers.items():
-            for above in self._paths[name]:
-                flows[above] += power
-        flows[""] = grid_kw
-        imports, exports = grid_limits_kw(self.site, now)
-        for node in self._nodes:
-            limit_in = imports if node.parent is None else node.import_kw
-            limit_out = exports if node.parent is None else node.export_kw
-            over = flows[node.id] > limit_in + OVER_KW or -flows[node.id] > limit_out + OVER_KW
-            since = self._over_since.setdefault(node.id, now) if over else None
-            if since is None:
-                self._over_since.pop(node.id, None)
-                continue
-            lasted = (now - since).total_seconds()
-            if self.tally.longest_violation_s < lasted:
-                self.tally.longest_violation_s = lasted
-            if self._reaction_s < lasted <= self._reaction_s + METER_S * 1.5:
-                self.tally.limit_violations += 1
+    def _watch(self, now: datetime, base_kw: float, powers: dict[str, float]) -> None:
+        """Show the true powers to the umpire, and count what is given in the evening."""
+        phases = {name: s.evses[1].phases_used for name, s in self.stations.items()}
+        self.umpire.look(now, base_kw, powers, phases, self.platform.controller.imposed)
+        tally = self.tally
+        tally.limit_violations = self.umpire.violations
+        tally.longest_violation_s = self.umpire.longest_s
         if 17 <= now.astimezone(ZONE).hour < 21:
             given = sum(max(-p, 0.0) for p in powers.values())
-            self.tally.evening_discharged_kwh += given * METER_S / 3600
+            tally.evening_discharged_kwh += given * METER_S / 3600
 
     # -- vehicles --
 
@@ -264,6 +243,8 @@ class Life:
     def recall(self, kept: dict[str, Any]) -> None:
         """Go on where :meth:`remember` was called; before :meth:`run`."""
         self.tally = Tally(**kept["tally"])
+        self.umpire.violations = self.tally.limit_violations
+        self.umpire.longest_s = self.tally.longest_violation_s
         self._registers = {name: (pair[0], pair[1]) for name, pair in kept["registers"].items()}
         for name, station in self.stations.items():
             recall(station, kept["stations"][name])
