@@ -9,7 +9,7 @@ the sum of the setpoints, the base and the reserved worst cases stays inside eve
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from gridleaf.control.limits import Node, path_to_grid, phase_currents_a, tree
@@ -21,6 +21,7 @@ from gridleaf.control.problem import (
     Controlled,
     charge_bound_kw,
     controlled,
+    is_reserved,
     may_discharge,
     reserved_kw,
 )
@@ -274,8 +275,9 @@ def _import_budget(
         if node.parent is None:
             room[node.id] -= sum(e.worst_export_kw for e in _hidden(state))
         if node.fuse_a is not None:
-            used = (max(load, 0.0) + held[node.id][0]) * 1000 / site.voltage_v / 3
-            amps[node.id] = [node.fuse_a - used] * 3
+            each = max(load, 0.0) * 1000 / site.voltage_v / 3
+            worst = _reserved_a(state, nodes, node.id, site.voltage_v, lambda e: e.worst_import_kw)
+            amps[node.id] = [node.fuse_a - each - used for used in worst]
     return _Budget(room, amps, site.voltage_v)
 
 
@@ -299,10 +301,26 @@ def _export_budget(
         if node.parent is None:
             room[node.id] -= sum(e.worst_import_kw for e in _hidden(state))
         if node.fuse_a is not None:
-            amps[node.id] = [
-                node.fuse_a + min(base - held[node.id][1], 0.0) * 1000 / site.voltage_v / 3
-            ] * 3
+            each = max(-base, 0.0) * 1000 / site.voltage_v / 3
+            worst = _reserved_a(state, nodes, node.id, site.voltage_v, lambda e: e.worst_export_kw)
+            amps[node.id] = [node.fuse_a - each - used for used in worst]
     return _Budget(room, amps, site.voltage_v)
+
+
+def _reserved_a(
+    state: SiteState,
+    nodes: tuple[Node, ...],
+    name: str,
+    volt: float,
+    worst_kw: Callable[[EvseState], float],
+) -> list[float]:
+    """What the reserved worst cases below a node take of each phase [A]."""
+    amps = [0.0, 0.0, 0.0]
+    for evse in state.evses:
+        if is_reserved(evse) and name in path_to_grid(nodes, evse.circuit):
+            used = _phase_amps(evse, worst_kw(evse), volt)
+            amps = [have + more for have, more in zip(amps, used, strict=True)]
+    return amps
 
 
 def _hidden(state: SiteState) -> tuple[EvseState, ...]:

@@ -19,6 +19,8 @@ GRID = "grid connection"
 """Name of the root node in a problem; no circuit can have it, for it holds a space."""
 TAPER_SOC, CUTOFF = 0.8, 0.05
 """Where cells usually reach constant voltage, and the share of the power at which charging ends."""
+STAYING = 0.001
+"""Going on with discharging is taken to be this much cheaper than beginning it [per kWh]."""
 REPLACEMENT = 0.95
 """Energy left at departure is worth this share of the cheapest price it could be bought back at."""
 
@@ -72,6 +74,11 @@ def may_discharge(state: SiteState, item: Controlled) -> str | None:
     return None
 
 
+def is_reserved(evse: EvseState) -> bool:
+    """Whether an EVSE counts with its worst case: it is offline, or has a vehicle and does not obey."""
+    return not evse.online or (not evse.obeying and evse.session is not None)
+
+
 def reserved_kw(state: SiteState, nodes: tuple[Node, ...]) -> dict[str, tuple[float, float]]:
     """Worst-case import and export of the EVSEs we cannot command, summed up the tree [kW].
 
@@ -79,11 +86,7 @@ def reserved_kw(state: SiteState, nodes: tuple[Node, ...]) -> dict[str, tuple[fl
     EVSE without a session counts 0.
     """
     total = {node.id: [0.0, 0.0] for node in nodes}
-    for evse in state.evses:
-        if evse.online and evse.obeying:
-            continue
-        if evse.online and evse.session is None:
-            continue
+    for evse in filter(is_reserved, state.evses):
         for name in path_to_grid(nodes, evse.circuit):
             total[name][0] += evse.worst_import_kw
             total[name][1] += evse.worst_export_kw
@@ -177,9 +180,16 @@ def _visits(
         discharge_kw=discharge[:, None] * share,
         charge_efficiency=into,
         discharge_efficiency=column([i.evse.discharge_efficiency for i in items]),
-        wear_eur_per_kwh=column([s.wear_per_kwh for s in sessions]),
+        wear_eur_per_kwh=column([_wear(i) for i in items]),
         value_eur_per_kwh=known * max(REPLACEMENT * cheapest, 0.0) / into,
     )
+
+
+def _wear(item: Controlled) -> float:
+    """Wear of discharging; a little less where it is under way, so that equals do not take turns."""
+    wear = item.session.wear_per_kwh
+    giving = item.evse.setpoint_kw is not None and item.evse.setpoint_kw < 0
+    return max(wear - STAYING, 0.0) if giving else wear
 
 
 def _early_h(item: Controlled, stay_h: float, early_s: float) -> float:
