@@ -84,20 +84,20 @@ class ArrivalHistory:
 
     def _until(self, day: date, today: date, table: Floats, edges: Floats) -> Floats:
         """Energy that arrivals of a day have taken by each edge [kWh], counted from the first."""
-        first = int(table[:, 0].min())
-        like = [
-            d for d in range(first, today.toordinal()) if _kind(date.fromordinal(d)) == _kind(day)
-        ]
+        kind = _kind(np.array([day.toordinal()]))[0]
+        days = np.arange(int(table[:, 0].min()), today.toordinal())
+        like = int(np.count_nonzero(_kind(days) == kind))
         if not like:
             return np.zeros(len(edges))
         noon = datetime(day.year, day.month, day.day, 12, tzinfo=self._zone).timestamp()
-        visits = table[np.isin(table[:, 0], like)]
-        arrive = noon - _DAY_S / 2 + visits[:, 1]
-        visits, arrive = visits[arrive > edges[0]], arrive[arrive > edges[0]]
-        share = np.clip((edges[None, :] - arrive[:, None]) / visits[:, 2:3], 0.0, 1.0)
-        return np.asarray(visits[:, 3] @ share / len(like))
+        arrive = noon - _DAY_S / 2 + table[:, 1]
+        coming = (arrive > edges[0]) & (arrive < edges[-1])
+        coming &= (table[:, 0] < today.toordinal()) & (_kind(table[:, 0]) == kind)
+        arrive, stay, energy = arrive[coming], table[coming, 2], table[coming, 3]
+        share = np.clip((edges[None, :] - arrive[:, None]) / stay[:, None], 0.0, 1.0)
+        return np.asarray(energy @ share / like)
 
 
-def _kind(day: date) -> int:
-    """0 for workdays, 1 for Saturdays, 2 for Sundays."""
-    return max(day.weekday() - 4, 0)
+def _kind(day: NDArray[np.generic]) -> Floats:
+    """0 for workdays, 1 for Saturdays, 2 for Sundays; ``day`` counts from 0001-01-01, a Monday."""
+    return np.asarray(np.maximum((day.astype(np.float64) - 1) % 7 - 4, 0.0))

@@ -26,7 +26,7 @@ from gridleaf.store.port import (
 
 
 class MemoryStore:
-    """Implements :class:`~gridleaf.store.port.Store` with dictionaries."""
+    """Implements :class:`~gridleaf.store.port.Store` with dictionaries; always open."""
 
     def __init__(self) -> None:
         self._transactions: dict[tuple[str, str], list[StationEvent]] = defaultdict(list)

@@ -24,12 +24,15 @@ from gridleaf.replay.results import MODES, ModeResult, ReplayResult
 from gridleaf.replay.site import assumed_site, given_site
 from gridleaf.replay.window import Window, select, window_of
 from gridleaf.replay.world import Scenario, run_mode
+from gridleaf.store.port import SessionRecord
 from gridleaf.tariff import PriceSeries
 
 Progress = Callable[[Policy, float], None]
 """Told the mode and the share of its window that has passed, 0..1."""
 
 _POLL_S = 0.2
+_MEMORY = timedelta(days=28)
+"""The platform looks no farther back at sessions."""
 _AROUND = timedelta(days=15)
 """As far as the price book remembers, and farther than any horizon."""
 
@@ -61,7 +64,32 @@ def prepare(
     else:
         replay = given_site(chosen, site, prices_file)
     whole = aligned(window, replay.site.tariff.demand_interval_min)
-    return Scenario(replay=replay, window=whole, points=_near(prices.points, whole), seed=seed)
+    return Scenario(
+        replay=replay,
+        window=whole,
+        points=_near(prices.points, whole),
+        past=_past(log, whole, len(replay.visits) / len(chosen.visits)),
+        seed=seed,
+    )
+
+
+def _past(log: SessionLog, window: Window, share: float) -> tuple[SessionRecord, ...]:
+    """The visits of the weeks before the window; ``share`` of the energy came to this site."""
+    return tuple(
+        SessionRecord(
+            session_id=f"past-{visit.visit_id}",
+            station_id=visit.station or "",
+            evse_id=None,
+            transaction_id=visit.visit_id,
+            id_token=visit.id_token,
+            arrived_at=visit.arrived_at,
+            departed_at=visit.departed_at,
+            state="ended",
+            charged_kwh=visit.energy_kwh * share,
+        )
+        for visit in log.visits
+        if visit.arrived_at >= window.start - _MEMORY and visit.departed_at <= window.start
+    )
 
 
 def _near(points: Sequence[PricePoint], window: Window) -> tuple[PricePoint, ...]:
@@ -112,6 +140,7 @@ def replay(
 
 _METHOD = (
     "prices become known as the auction publishes them: those of tomorrow at 12:45 Brussels time",
+    "vehicles yet to come are expected as on the days of the four weeks before, from the log itself",
     "the meters of the stations and of the grid connection are read before every decision; energies, "
     "costs and peaks are taken from the stations' registers themselves",
     "energy is billed by metering interval, net at the grid connection; the demand charge is pro "

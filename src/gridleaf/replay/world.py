@@ -31,6 +31,7 @@ from gridleaf.replay.window import Window
 from gridleaf.sim.station import SimStation
 from gridleaf.sim.vehicle import SimVehicle
 from gridleaf.sim.virtual import run_virtual
+from gridleaf.store.port import SessionRecord
 from gridleaf.tariff import DayAheadSource, PriceCurve, tariff_prices
 
 WARM_UP = timedelta(minutes=15)
@@ -43,11 +44,15 @@ _BEFORE_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """All that one mode needs; it can be sent to another process. The window is whole intervals."""
+    """All that one mode needs; it can be sent to another process. The window is whole intervals.
+
+    ``past`` are sessions before the window, from which a platform in operation would have learned.
+    """
 
     replay: ReplaySite
     window: Window
     points: tuple[PricePoint, ...]
+    past: tuple[SessionRecord, ...]
     seed: int
 
     def prices(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -165,7 +170,8 @@ class _World:
         return connect
 
     async def run(self) -> Recording:
-        await self.store.open()
+        for session in self.scenario.past:
+            await self.store.save_session(session)
         await self.platform.restore()
         messages = 0
         async with asyncio.TaskGroup() as self.group:
@@ -186,7 +192,6 @@ class _World:
             await asyncio.wait(background)
             await self.platform.close()
         cycles = self.platform.controller.cycles
-        await self.store.close()
         order = {v.visit_id: n for n, v in enumerate(self.scenario.replay.visits)}
         tapes = sorted(self.tapes, key=lambda tape: order[tape.visit.visit_id])
         return Recording(tapes=tapes, minute_kwh=self.minute_kwh, cycles=cycles, messages=messages)
@@ -207,7 +212,7 @@ class _World:
             if wait_s > 0:
                 await self.clock.sleep(wait_s)
             await (self._leave(visit) if leaving else self._arrive(visit))
-            await self._read_meters(idle=False)
+            self._read_meters(idle=False)
 
     async def _arrive(self, visit: ReplayVisit) -> None:
         station = self.stations[visit.station_id]
@@ -256,23 +261,23 @@ class _World:
     async def _timer(self) -> None:
         """Read the meters shortly before each cycle of the timer."""
         cycle_s = self.site.control.cycle_s
-        await self._read_meters()
+        await self._measure()
         await self.clock.sleep(cycle_s - _BEFORE_S)
         while True:
-            await self._read_meters()
+            self._read_meters()
+            await self._measure()
             await self.clock.sleep(cycle_s)
 
-    async def _read_meters(self, *, idle: bool = True) -> None:
-        """Every station tells of its transactions, and the site's meter what flows.
-
-        Without ``idle`` those are left out where no power flows: they have nothing new to tell. The
-        building's load and generation count as zero.
-        """
+    def _read_meters(self, *, idle: bool = True) -> None:
+        """Every station tells of its transactions; without ``idle`` only where power flows."""
         for running in self.running.values():
             visit = running.tape.visit
             station = self.stations[visit.station_id]
             if idle or station.power_kw(visit.evse_id) != 0.0:
                 station.report(station.evses[visit.evse_id], "periodic")
+
+    async def _measure(self) -> None:
+        """The site's own meters; the building's load and generation count as zero."""
         await self.platform.measured(
             SiteMeasurement(
                 measured_at=self.clock.now(),
