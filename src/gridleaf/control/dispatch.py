@@ -1,4 +1,4 @@
-"""Dispatch: from setpoints to commands, reductions before increases."""
+"""Dispatch: from setpoints to commands; what makes room comes before what takes it."""
 
 from __future__ import annotations
 
@@ -91,11 +91,20 @@ def orders(
                     profile_id=profile_id(setpoint.evse_id),
                     rung=evse.rung,
                 ),
-                reduces=setpoint.power_kw <= current + 1e-6,
+                reduces=_makes_room(current, setpoint.power_kw),
                 trusted=evse.obeying,
             )
         )
     return result
+
+
+def _makes_room(current_kw: float, next_kw: float) -> bool:
+    """Whether a setpoint only moves towards zero: that makes room for others in its direction.
+
+    Discharging harder takes room at the export limit just as charging harder does at the import limit.
+    """
+    same_way = current_kw * next_kw >= 0
+    return same_way and abs(next_kw) <= abs(current_kw) + 1e-6
 
 
 def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:

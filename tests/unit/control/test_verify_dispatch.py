@@ -213,3 +213,13 @@ def test_each_rung_speaks_a_plainer_dialect(rung: int, stack_level: int, purpose
     assert (order.command.stack_level, order.command.purpose) == (stack_level, purpose)
     assert order.command.steps[0].limit_a == 10.0
     assert not order.command.dynamic
+
+
+def test_discharging_harder_waits_for_those_who_make_room_at_the_export_limit() -> None:
+    now = state(
+        evse("DC1", setpoint_kw=-20.0),
+        evse("DC2", setpoint_kw=0.0, session=session("s2")),
+        evse("DC3", setpoint_kw=-5.0, session=session("s3")),
+    )
+    asked = decision(setpoint("DC1", 0.0), setpoint("DC2", -20.0), setpoint("DC3", 5.0))
+    assert [o.reduces for o in orders(now, asked, renew=True)] == [True, False, False]
