@@ -19,8 +19,6 @@ GRID = "grid connection"
 """Name of the root node in a problem; no circuit can have it, for it holds a space."""
 TAPER_SOC, CUTOFF = 0.8, 0.05
 """Where cells usually reach constant voltage, and the share of the power at which charging ends."""
-STAYING = 0.001
-"""Going on with discharging is taken to be this much cheaper than beginning it [per kWh]."""
 REPLACEMENT = 0.95
 """Energy left at departure is worth this share of the cheapest price it could be bought back at."""
 
@@ -180,16 +178,9 @@ def _visits(
         discharge_kw=discharge[:, None] * share,
         charge_efficiency=into,
         discharge_efficiency=column([i.evse.discharge_efficiency for i in items]),
-        wear_eur_per_kwh=column([_wear(i) for i in items]),
+        wear_eur_per_kwh=column([s.wear_per_kwh for s in sessions]),
         value_eur_per_kwh=known * max(REPLACEMENT * cheapest, 0.0) / into,
     )
-
-
-def _wear(item: Controlled) -> float:
-    """Wear of discharging; a little less where it is under way, so that equals do not take turns."""
-    wear = item.session.wear_per_kwh
-    giving = item.evse.setpoint_kw is not None and item.evse.setpoint_kw < 0
-    return max(wear - STAYING, 0.0) if giving else wear
 
 
 def _early_h(item: Controlled, stay_h: float, early_s: float) -> float:
