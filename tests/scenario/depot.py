@@ -9,27 +9,27 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from structlog.testing import capture_logs
 
+from gridleaf.control.decide import Solver
 from gridleaf.control.live import LiveSession
 from gridleaf.control.types import Decision, EvseState, SiteState
 from gridleaf.domain.clock import Clock
-from gridleaf.domain.errors import SourceUnavailable
-from gridleaf.domain.events import StationEvent
+from gridleaf.domain.errors import ConnectionLost, SourceUnavailable
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.prices import PricePoint
 from gridleaf.domain.site import SiteConfig, Station, parse
 from gridleaf.ocpp.wire import Wire, memory_wires
+from gridleaf.plan import solve
 from gridleaf.platform import Platform
 from gridleaf.sim.station import SimStation
 from gridleaf.sim.vehicle import SimVehicle
 from gridleaf.sim.virtual import run_virtual
 from gridleaf.store import sqlite_store
-from gridleaf.store.port import Store
 from scenario.umpire import Umpire
 
 T = TypeVar("T")
@@ -49,6 +49,11 @@ def monday(hour: float) -> datetime:
 def evening_peak(at: datetime) -> float:
     """0.10 by day, 0.50 from 17 to 21, 0.06 at night [EUR/kWh]."""
     return 0.50 if 17 <= at.hour < 21 else 0.06 if at.hour < 6 or at.hour >= 22 else 0.10
+
+
+def one_dear_hour(at: datetime) -> float:
+    """0.90 from 17 to 18, else 0.10 [EUR/kWh]: who may give, gives then."""
+    return 0.90 if at.hour == 17 else 0.10
 
 
 def small_depot(**changes: Any) -> SiteConfig:
@@ -176,11 +181,16 @@ class Depot:
         The world's clock; the platform's own may be wrong (``skew_s``).
     """
 
-    def __init__(self, site: SiteConfig, clock: Clock, platform: Platform, market: Market) -> None:
+    platform: Platform
+
+    def __init__(
+        self, site: SiteConfig, clock: Clock, market: Market, make: Callable[[], Platform]
+    ) -> None:
         self.site = site
         self.time = clock
-        self.platform = platform
         self.market = market
+        self._make = make
+        self._work: asyncio.Task[None] | None = None
         self.load_kw: float | Profile = 8.0
         self.pv_kw: float | Profile = 0.0
         self.meter_on = True
@@ -201,10 +211,27 @@ class Depot:
             for s in site.stations
         }
         self.umpire = Umpire(self)
-        platform.controller.on_cycle.append(lambda s, d: self.decisions.append((s, d)))
-        platform.controller.on_cycle.append(self.umpire.decided)
 
     # -- what happens --
+
+    async def start(self) -> None:
+        """A platform comes up on what the store holds."""
+        self.platform = self._make()
+        await self.platform.restore()
+        controller = self.platform.controller
+        controller.on_cycle.append(lambda s, d: self.decisions.append((s, d)))
+        controller.on_cycle.append(self.umpire.decided)
+        self._work = asyncio.create_task(self.platform.run())
+
+    async def crash(self) -> None:
+        """The platform is gone, without a farewell: no checkpoint, no orderly end."""
+        assert self._work is not None
+        await _stopped([self._work, *self.serving])
+        self._work = None
+
+    @property
+    def up(self) -> bool:
+        return self._work is not None
 
     async def until(self, hour: float) -> None:
         """Let time pass until an hour of the scene's Monday."""
@@ -295,14 +322,12 @@ class Depot:
             if not upwards and m[0] == 2 and m[2] == action
         )
 
-    async def inject(self, event: StationEvent) -> None:
-        """Something a station reported, without the station."""
-        await self.platform.accept(event)
-
     # -- how it runs --
 
     def _connector(self, station: Station) -> Callable[[], Awaitable[Wire]]:
         async def connect() -> Wire:
+            if not self.up:
+                raise ConnectionLost("nobody is there")
             return self.connect(station.id, station.versions[0])
 
         return connect
@@ -319,7 +344,7 @@ class Depot:
         """The site meter, and the umpire beside it; for ever."""
         while True:
             self.umpire.look()
-            if self.meter_on:
+            if self.meter_on and self.up:
                 parts = {"load_kw": self._at(self.load_kw), "pv_kw": self._at(self.pv_kw)}
                 await self.platform.measured(
                     SiteMeasurement(
@@ -330,6 +355,13 @@ class Depot:
                     )
                 )
             await self.time.sleep(METER_S)
+
+
+async def _stopped(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        assert not task.done() or task.cancelled() or task.exception() is None
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 Scene = Callable[[Depot], Awaitable[T]]
@@ -343,6 +375,7 @@ def play(
     price: Profile = evening_peak,
     stations: tuple[str, ...] | None = None,
     clock_of: Callable[[Clock], Clock] = lambda clock: clock,
+    solver: Solver = solve,
     expected_errors: tuple[str, ...] = (),
     metered: bool = True,
     fair: bool = True,
@@ -369,10 +402,24 @@ def play(
     async def main(clock: Clock) -> T:
         store = sqlite_store(None)
         await store.open()
-        depot = await _open(site, clock, clock_of(clock), store, Market(price))
+        market = Market(price)
+
+        def make() -> Platform:
+            return Platform(
+                site,
+                clock=clock_of(clock),
+                store=store,
+                rng=random.Random(1),
+                source=market,
+                solver=solver,
+                timer=lambda: 0.0,
+                keep_frames=False,
+            )
+
+        depot = Depot(site, clock, market, make)
         depot.meter_on = metered
-        running = [asyncio.create_task(depot.platform.run())]
-        running += [
+        await depot.start()
+        running = [
             asyncio.create_task(s.run())
             for name, s in depot.stations.items()
             if stations is None or name in stations
@@ -380,10 +427,8 @@ def play(
         running.append(asyncio.create_task(depot.meter()))
         await clock.sleep(60)
         result = await scene(depot)
-        for task in running:
-            assert not task.done(), task.exception()
-            task.cancel()
-        await asyncio.wait(running)
+        await _stopped(running)
+        await depot.crash()
         await depot.platform.close()
         await store.close()
         if fair:
@@ -395,19 +440,3 @@ def play(
     errors = [e for e in logs if e["log_level"] in ("error", "critical")]
     assert [e for e in errors if e["event"] not in expected_errors] == []
     return result
-
-
-async def _open(
-    site: SiteConfig, clock: Clock, platform_clock: Clock, store: Store, market: Market
-) -> Depot:
-    platform = Platform(
-        site,
-        clock=platform_clock,
-        store=store,
-        rng=random.Random(1),
-        source=market,
-        timer=lambda: 0.0,
-        keep_frames=False,
-    )
-    await platform.restore()
-    return Depot(site, clock, platform, market)

@@ -90,7 +90,7 @@ class Umpire:
         for name in self.depot.stations:
             gives = self.depot.power(name) < -GIVES_KW
             self._broken(f"{name} gives without a meter", gives and stale, now)
-            latched = controller.live.grid_event is not None
+            latched = controller.live.grid_event is not None and self.depot.up
             self._broken(f"{name} gives in a grid event", gives and latched, now)
             vehicle = self.depot.stations[name].vehicle(1)
             known = self.depot.platform.controller.live.vehicles
