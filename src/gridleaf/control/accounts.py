@@ -162,8 +162,8 @@ class Accounts:
 
     def _owe(self, at: datetime, guests: list[_Guest], nodes: tuple[Node, ...]) -> float:
         """Value all debts anew; returns by how much they have grown, in the site's currency."""
-        outlook = self._ahead
-        assert outlook is not None
+        assert self._ahead is not None
+        steps = _cheapest_first(self._ahead, at)
         bounds = {g.evse.key: charge_bound_kw(g.evse, g.seen) for g in guests}
         most = _shared(bounds, guests, nodes, float("inf"))
         together = sum(most.values())
@@ -171,9 +171,8 @@ class Accounts:
         for guest in guests:
             name = guest.seen.session_id
             share = most[guest.evse.key] / together if together > 0 else 0.0
-            owed[name] = _cheapest(
-                outlook, at, guest.seen.departure_at, guest.owed_kwh, most[guest.evse.key], share
-            )
+            stay_h = (guest.seen.departure_at - at) / timedelta(hours=1)
+            owed[name] = _value(guest.owed_kwh, steps, stay_h, most[guest.evse.key], share)
             more = owed[name] - self.owed.get(name, 0.0)
             guest.books.cost_eur += more
             grown += more
@@ -204,37 +203,48 @@ def _shared(
     return given
 
 
-def _cheapest(
-    outlook: Outlook,
-    at: datetime,
-    departure_at: datetime,
-    energy_kwh: float,
-    most_kw: float,
-    share: float,
-) -> float:
-    """What energy costs in the cheapest steps before a departure, in the site's currency.
+@dataclass(frozen=True, slots=True, order=True)
+class _Step:
+    """A step ahead: its price, its bounds in hours from now, and the room below the grid limit."""
 
-    A step gives ``most_kw`` at most and ``share`` of what its grid limit leaves. What finds no room
-    is valued at the dearest of the steps.
-    """
-    if energy_kwh <= 0:
-        return 0.0
+    price: float
+    start_h: float
+    end_h: float
+    room_kw: float
+
+
+def _cheapest_first(outlook: Outlook, at: datetime) -> list[_Step]:
+    """What of the outlook lies ahead."""
     steps = []
-    start = outlook.start
+    start_h = (outlook.start - at) / timedelta(hours=1)
     for n, length in enumerate(outlook.step_h):
-        end = start + timedelta(hours=length)
-        hours = (min(end, departure_at) - max(start, at)) / timedelta(hours=1)
-        if hours > 0:
+        end_h = start_h + length
+        if end_h > 0:
             room = outlook.import_limit_kw[n] - outlook.load_kw[n] + outlook.pv_kw[n]
-            power = min(most_kw, share * max(room, 0.0))
-            steps.append((outlook.import_price[n], power * hours))
-        start = end
-    steps.sort()
-    cost, left = 0.0, energy_kwh
-    for price, room_kwh in steps:
-        cost += min(left, room_kwh) * price
-        left -= min(left, room_kwh)
-    return cost + left * (steps[-1][0] if steps else outlook.import_price[-1])
+            steps.append(_Step(outlook.import_price[n], max(start_h, 0.0), end_h, max(room, 0.0)))
+        start_h = end_h
+    return sorted(steps)
+
+
+def _value(
+    energy_kwh: float, steps: list[_Step], stay_h: float, most_kw: float, share: float
+) -> float:
+    """What energy costs in the cheapest steps of a stay, in the site's currency.
+
+    A step gives ``most_kw`` at most and ``share`` of its room. What finds no room is valued at the
+    dearest step of the stay, or of all where none is.
+    """
+    cost, left, price = 0.0, energy_kwh, steps[-1].price
+    for step in steps:
+        if left <= 0:
+            break
+        hours = min(step.end_h, stay_h) - step.start_h
+        if hours > 0:
+            price = step.price
+            taken = min(left, min(most_kw, share * step.room_kw) * hours)
+            cost += taken * price
+            left -= taken
+    return cost + left * price
 
 
 def _end(outlook: Outlook) -> datetime:

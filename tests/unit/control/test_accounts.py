@@ -31,7 +31,8 @@ class Books:
                 self.live.sessions[name] = LiveSession(
                     name, one.station_id, one.evse_id, one.session.transaction_id, NOON
                 )
-        self.accounts.tick(state(*evses, at=self.at, **changes), self.live)
+        look = replace(changes.pop("outlook", outlook()), start=self.at)
+        self.accounts.tick(state(*evses, at=self.at, outlook=look, **changes), self.live)
         self.at += after
 
     def leave(self, name: str = "s1") -> None:
@@ -138,16 +139,20 @@ def test_a_vehicle_that_leaves_with_a_debt_leaves_it_in_the_books() -> None:
 
 
 def test_a_debt_of_yesterday_is_no_cost_of_today() -> None:
-    books = Books()
+    books, leaves = Books(), NOON + timedelta(hours=20)
     books.at = NOON.replace(hour=23, minute=58)
     books.show(drawing(0.0, energy_kwh=32.0))
-    books.show(drawing(0.0, energy_kwh=22.0, discharged_kwh=9.3))
-    books.show(drawing(0.0, energy_kwh=22.0, discharged_kwh=9.3))
+    books.show(drawing(0.0, energy_kwh=22.0, discharged_kwh=9.3, departure_at=leaves))
+    books.show(drawing(0.0, energy_kwh=22.0, discharged_kwh=9.3, departure_at=leaves))
     today = books.accounts.today
     assert today is not None
     assert today.since == NOON.replace(day=6, hour=0)
     assert today.owed_cost == pytest.approx(0.0, abs=1e-9)
-    books.show(drawing(0.0, energy_kwh=32.0, discharged_kwh=9.3, charged_kwh=10 / INTO))
+    books.show(
+        drawing(
+            0.0, energy_kwh=32.0, discharged_kwh=9.3, charged_kwh=10 / INTO, departure_at=leaves
+        )
+    )
     assert books.accounts.today is not None
     assert books.accounts.today.owed_cost == pytest.approx(
         -books.total.owed_cost - 9.3 / 0.93**2 * 0.3
