@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -68,7 +69,7 @@ def learned_wish(
     same_token = [r for r in ended if id_token is not None and r.id_token == id_token]
     same_evse = [r for r in ended if r.station_id == station_id and r.evse_id == evse_id]
     for records, own in ((same_token, True), (same_evse, False), (ended, False)):
-        past = [_past(r, r.departed_at, zone) for r in records if r.departed_at is not None]
+        past = [_past(record, zone) for record in records]
         alike = [p for p in past if p.weekend == weekend]
         close = [p for p in alike if abs(p.arrival_h - hour) <= SIMILAR_H]
         for group in (close, alike, past) if own else (close,):
@@ -84,9 +85,12 @@ def learned_wish(
     return Wish(said_by="default", said_at=arrived_at)
 
 
-def _past(record: SessionRecord, departed_at: datetime, zone: ZoneInfo) -> _Past:
+@lru_cache(maxsize=4096)
+def _past(record: SessionRecord, zone: ZoneInfo) -> _Past:
+    """An ended session on the wall clock; the same ones are looked at for every arrival."""
+    assert record.departed_at is not None
     arrival = record.arrived_at.astimezone(zone).replace(tzinfo=None)
-    departure = departed_at.astimezone(zone).replace(tzinfo=None)
+    departure = record.departed_at.astimezone(zone).replace(tzinfo=None)
     needed = record.charged_kwh - record.discharged_kwh + (record.unmet_kwh or 0.0)
     return _Past(
         weekend=arrival.weekday() >= 5,
