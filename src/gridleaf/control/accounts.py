@@ -197,7 +197,7 @@ def _shared(
         below = [key for key in given if node.id in paths[key]]
         room = grid_room_kw if node.parent is None else node.import_kw - node.load_kw
         drawn = sum(given[key] for key in below)
-        if drawn > room:
+        if drawn > max(room, 0.0):
             share = max(room, 0.0) / drawn
             given.update({key: given[key] * share for key in below})
     return given
