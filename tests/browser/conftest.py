@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from fake_platform import FakePlatform
 from gridleaf.web.auth import Accounts
@@ -119,6 +119,7 @@ def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine")
     os.environ["PW_TEST_SCREENSHOT_NO_FONTS_READY"] = "1"
+    expect.set_options(timeout=30_000)  # a busy machine draws late, but it draws
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield browser
