@@ -47,6 +47,7 @@ _FORECAST_S = 60.0
 _STEP_H = 0.25
 """Horizon of a state that is only looked at for what is now [h]."""
 _HISTORY = timedelta(days=28)
+_NONE, _MINUTE = timedelta(0), timedelta(minutes=1)
 _AHEAD = timedelta(minutes=5)
 """A clock of a meter may be ahead by so much."""
 
@@ -547,7 +548,8 @@ class Platform:
         state_due = before is None or (measurement.measured_at - before.measured_at) >= timedelta(
             seconds=1
         )
-        if self._kept_at is None or measurement.measured_at - self._kept_at >= timedelta(minutes=1):
+        # also when it lies in the future: then the clock was set back
+        if self._kept_at is None or not _NONE <= measurement.measured_at - self._kept_at < _MINUTE:
             self._kept_at = measurement.measured_at
             self._account()
             await self._guarded("measurement", self._store.save_measurements([kept]))

@@ -105,10 +105,11 @@ class Umpire:
         """Invariant 4, read in the stations themselves."""
         longest_s = 2 * self.depot.site.control.cycle_s + 1.0
         for name, station in self.depot.stations.items():
-            for profile in station.profiles:
-                if _discharges(profile) and _ends(profile) - station.epoch() > longest_s:
-                    left = _ends(profile) - station.epoch()
-                    self.faults.append(f"{now}: {name} would discharge for another {left:.0f} s")
+            long = any(
+                _discharges(profile) and _ends(profile) - station.epoch() > longest_s
+                for profile in station.profiles
+            )
+            self._broken(f"{name} would give for more than two cycles", long, now)
 
     def _reserve(self) -> None:
         """Invariant 6 on the true state of charge: nobody gives below his reserve."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -261,6 +261,26 @@ class LiveSite:
     def session_of(self, station_id: str, transaction_id: str) -> LiveSession | None:
         return self.sessions.get(session_id(station_id, transaction_id))
 
+    def shift(self, step: timedelta) -> None:
+        """The wall clock was set by ``step``: what was seen is as old as before."""
+        for evse in self.evses():
+            evse.power_at = _moved(evse.power_at, step)
+            evse.changed_at = _moved(evse.changed_at, step)
+            evse.judged_at = _moved(evse.judged_at, step)
+            if evse.accepted is not None:
+                evse.accepted = replace(
+                    evse.accepted,
+                    sent_at=evse.accepted.sent_at + step,
+                    expires_at=_moved(evse.accepted.expires_at, step),
+                )
+        for session in self.sessions.values():
+            session.soc_at = _moved(session.soc_at, step)
+            session.soc_jump_at = _moved(session.soc_jump_at, step)
+            session.discharge_doubt_at = _moved(session.discharge_doubt_at, step)
+            session.last_event_at = _moved(session.last_event_at, step)
+            for register in (session.charged, session.discharged):
+                register.last_at = _moved(register.last_at, step)
+
     def remembers(self, station_id: str, transaction_id: str) -> bool:
         """Whether the session of a transaction is live, or was so a while ago."""
         name = session_id(station_id, transaction_id)
@@ -475,6 +495,10 @@ def _clock_error(newest: datetime, received_at: datetime) -> timedelta:
     if received_at - _TRAVEL <= newest <= received_at:
         return _NONE
     return newest - received_at
+
+
+def _moved(at: datetime | None, step: timedelta) -> datetime | None:
+    return None if at is None else at + step
 
 
 def _release(evse: LiveEvse) -> None:

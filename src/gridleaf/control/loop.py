@@ -58,6 +58,8 @@ log = structlog.get_logger()
 
 LIMIT_STEP = timedelta(minutes=5)
 """How finely limits by time of day are looked at within a step of the plan."""
+CLOCK_STEP = timedelta(seconds=5)
+"""Wall and monotonic clock drift apart by this much only when somebody sets the wall clock."""
 COMPARE_SHARE, COMPARE_AGE_S = 0.1, 60.0
 """Weight of one comparison of the grid meter with its parts, and how old an EVSE's reading may be."""
 Series = tuple[float, ...]
@@ -131,6 +133,8 @@ class Controller:
         self._timer = timer
         self._executor = executor
         self._settle_s = settle_s
+        self._offset = self._clock_offset()
+        self._renew = False
         self._wake = asyncio.Event()
         self._reason = ""
         self._shares = static_shares_kw(site)
@@ -147,6 +151,7 @@ class Controller:
 
     def apply(self, event: StationEvent) -> LiveSession | None:
         """Fold a durable event into the live view and react to what cannot wait."""
+        self._follow_clock()
         latched = self.live.grid_event
         session = self.live.apply(event)
         match event:
@@ -173,8 +178,9 @@ class Controller:
 
     def measured(self, measurement: SiteMeasurement) -> None:
         """Take a measurement of the site; a broken limit is answered at once, and a meter's return."""
-        newest = self.measurement
-        if newest is not None and measurement.measured_at < newest.measured_at:
+        self._follow_clock()
+        newest, now = self.measurement, self.clock.now()
+        if newest is not None and measurement.measured_at < newest.measured_at <= now:
             return
         if measurement.grid_kw is None and newest is not None and newest.grid_kw is not None:
             # only parts: they never make an old reading of the grid look fresh
@@ -271,6 +277,7 @@ class Controller:
 
     def observe(self, horizon_h: float | None = None) -> SiteState:
         """The state of the site now; with a short horizon it costs much less."""
+        self._follow_clock()
         at = self.clock.now()
         state = observe(
             self.live,
@@ -289,6 +296,7 @@ class Controller:
 
     async def cycle(self, trigger: str, *, renew: bool) -> Decision:
         """One cycle: judge the last one by the meter, observe, decide, keep, send."""
+        self._follow_clock()
         judged = judge(self.live, self.clock.now())
         for evse in judged:
             log.warning("obedience", evse=evse.key, obeying=evse.obeying, rung=evse.rung)
@@ -345,10 +353,30 @@ class Controller:
                 if due <= self.clock.monotonic():
                     due = self.clock.monotonic() + period
             self._wake.clear()
+            renew, self._renew = renew or self._renew, False
             try:
                 await self.cycle(trigger, renew=renew)
             except Exception:
                 log.exception("cycle_failed", site=self.site.name, trigger=trigger)
+
+    def _follow_clock(self) -> None:
+        """When somebody has set the wall clock, what is known moves with it and is sent anew."""
+        offset = self._clock_offset()
+        step = offset - self._offset
+        self._offset = offset
+        if abs(step) < CLOCK_STEP:
+            return
+        log.warning("clock_set", site=self.site.name, step_s=step.total_seconds())
+        self.live.shift(step)
+        if self.measurement is not None:
+            at = self.measurement.measured_at + step
+            self.measurement = replace(self.measurement, measured_at=at)
+        self._renew = True
+        self.wake("the clock was set")
+
+    def _clock_offset(self) -> datetime:
+        """The wall time at which the monotonic clock stood at 0."""
+        return self.clock.now() - timedelta(seconds=self.clock.monotonic())
 
     def _is_stale(self, measurement: SiteMeasurement | None) -> bool:
         at = measurement.measured_at if measurement is not None else None
