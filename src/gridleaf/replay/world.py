@@ -65,7 +65,7 @@ class Scenario:
         return buy, sell
 
 
-_DAY_S = 86_400.0
+_HOUR_S, _DAY_S = 3600.0, 86_400.0
 
 
 class PriceSeriesSource:
@@ -111,11 +111,15 @@ class _World:
         self.clock = clock
         self.progress = progress
         # Meters are read before every decision instead of every minute: between decisions they must
-        # not be taken for dead. Wires in memory never break: a heartbeat has nothing to tell.
+        # not be taken for dead. Where nothing is decided, an hour is soon enough. Wires in memory
+        # never break: a heartbeat has nothing to tell.
         control = site.control
+        self.decides = mode != "uncontrolled"
+        cycle_s = control.cycle_s if self.decides else max(control.cycle_s, _HOUR_S)
         patience = {
-            "meter_max_age_s": max(control.meter_max_age_s, 2 * control.cycle_s),
-            "soc_max_age_s": max(control.soc_max_age_s, 2 * control.cycle_s),
+            "cycle_s": cycle_s,
+            "meter_max_age_s": max(control.meter_max_age_s, 2 * cycle_s),
+            "soc_max_age_s": max(control.soc_max_age_s, 2 * cycle_s),
             "solver_time_limit_s": 3600.0,  # a busy machine must not change the result
         }
         self.site = site.model_copy(
@@ -212,7 +216,8 @@ class _World:
             if wait_s > 0:
                 await self.clock.sleep(wait_s)
             await (self._leave(visit) if leaving else self._arrive(visit))
-            self._read_meters(idle=False)
+            if self.decides:
+                self._read_meters(idle=False)
 
     async def _arrive(self, visit: ReplayVisit) -> None:
         station = self.stations[visit.station_id]
