@@ -167,3 +167,5 @@ def remember(live: LiveSite, record: DispatchRecord, at: datetime) -> None:
     evse.accepted = record
     if before is None or abs(before - record.steps[0][1]) > 1e-6:
         evse.changed_at = at
+    if before is not None and before > 0 and record.steps[0][1] == 0:
+        evse.paused_at = at

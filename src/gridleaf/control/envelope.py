@@ -215,6 +215,8 @@ def _on_or_off(
     """Below the floor of AC charging there is only on (at the floor) or off."""
     evse = item.evse
     floor = evse.min_a * volt * evse.phases / 1000
+    if evse.resting and want_kw > 0 and not urgent:
+        return 0.0, ("paused a moment ago: it rests for a cycle",)
     if evse.rung == FLOOR_RUNG and want_kw > 0:
         return floor, ()
     if floor == 0.0 or want_kw >= floor or want_kw <= 0.0:

@@ -166,6 +166,8 @@ class LiveEvse:
     """The newest command was refused or not answered."""
     changed_at: datetime | None = None
     """When the accepted setpoint last moved."""
+    paused_at: datetime | None = None
+    """When the accepted setpoint last went down to 0."""
     default_kw: float | None = None
     """The TxDefault limit the station accepted [kW]."""
     misses: int = 0
@@ -267,6 +269,7 @@ class LiveSite:
             evse.power_at = _moved(evse.power_at, step)
             evse.changed_at = _moved(evse.changed_at, step)
             evse.judged_at = _moved(evse.judged_at, step)
+            evse.paused_at = _moved(evse.paused_at, step)
             if evse.accepted is not None:
                 evse.accepted = replace(
                     evse.accepted,
@@ -438,7 +441,7 @@ class LiveSite:
             self._suspect(evse, old, event.received_at, "overtaken")
         evse.session = session
         evse.accepted = None
-        evse.changed_at = None
+        evse.changed_at = evse.paused_at = None
         evse.status = "occupied"
         evse.refused = False
         evse.misses = evse.hits = 0

@@ -243,6 +243,8 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         dynamic=bool(capabilities is not None and capabilities.dynamic_profiles),
         v2x=v2x,
         session=None if session is None else _session(session, evse, live, at, v2x),
+        resting=config.current == "AC"
+        and not is_stale(evse.paused_at, at, live.site.control.cycle_s - SETTLE_S),
     )
 
 

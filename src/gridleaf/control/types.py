@@ -57,7 +57,8 @@ class EvseState:
     anywhere meanwhile. ``setpoint_kw`` is the last accepted setpoint that
     has not expired. ``worst_import_kw`` and ``worst_export_kw`` are what it could do by itself until
     the next cycle (magnitudes): reserved when it is offline or does not obey. ``rung`` is the step of
-    the degradation ladder it stands on.
+    the degradation ladder it stands on. ``resting`` tells that AC charging was paused within the last
+    cycle: contactors and vehicles are not made to switch more often than that.
     """
 
     station_id: str
@@ -89,6 +90,7 @@ class EvseState:
     dynamic: bool
     v2x: bool
     session: SessionState | None
+    resting: bool = False
 
     @property
     def key(self) -> str:
