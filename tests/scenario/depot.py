@@ -177,6 +177,8 @@ class Depot:
         What the building takes and the roof gives [kW]; a number or a function of time.
     meter_on, meter_parts
         Whether the site meter speaks, and whether it tells load and generation beside the grid.
+    parts
+        What the meters of load and generation show instead of the truth.
     time
         The world's clock; the platform's own may be wrong (``skew_s``).
     """
@@ -195,6 +197,7 @@ class Depot:
         self.pv_kw: float | Profile = 0.0
         self.meter_on = True
         self.meter_parts = True
+        self.parts: dict[str, float] = {}
         self.frames: dict[str, list[tuple[datetime, bool, Any]]] = {}
         self.decisions: list[tuple[SiteState, Decision]] = []
         self.serving: set[asyncio.Task[None]] = set()
@@ -345,13 +348,13 @@ class Depot:
         while True:
             self.umpire.look()
             if self.meter_on and self.up:
-                parts = {"load_kw": self._at(self.load_kw), "pv_kw": self._at(self.pv_kw)}
+                true = {"load_kw": self._at(self.load_kw), "pv_kw": self._at(self.pv_kw)}
                 await self.platform.measured(
                     SiteMeasurement(
                         measured_at=self.platform.clock.now(),
                         grid_kw=self.grid_kw(),
                         source="sim",
-                        **(parts if self.meter_parts else {}),
+                        **({**true, **self.parts} if self.meter_parts else {}),
                     )
                 )
             await self.time.sleep(METER_S)
@@ -378,6 +381,7 @@ def play(
     solver: Solver = solve,
     expected_errors: tuple[str, ...] = (),
     metered: bool = True,
+    market_down: bool = False,
     fair: bool = True,
 ) -> T:
     """Play a scene; afterwards the umpire gives his verdict and no error may have been logged.
@@ -392,8 +396,8 @@ def play(
         Makes the platform's clock of the world's.
     expected_errors
         Events that may be logged as errors.
-    metered
-        Whether the site meter speaks from the beginning.
+    metered, market_down
+        Whether the site meter speaks, and the market is silent, from the beginning.
     fair
         Whether the umpire is asked for his verdict.
     """
@@ -403,6 +407,7 @@ def play(
         store = sqlite_store(None)
         await store.open()
         market = Market(price)
+        market.down = market_down
 
         def make() -> Platform:
             return Platform(
