@@ -10,7 +10,6 @@ from typing import Any
 
 from gridleaf.demo import simulate
 
-
 AGAIN = """
 import json
 from gridleaf.demo import simulate
