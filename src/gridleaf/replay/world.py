@@ -36,6 +36,8 @@ from gridleaf.tariff import DayAheadSource, PriceCurve, tariff_prices
 
 WARM_UP = timedelta(minutes=15)
 """Stations connect, boot and are read before the window begins; cycles then fall on its quarters."""
+IDLE_S = 3600.0
+"""A vehicle that neither takes nor gives has nothing new to tell for so long [s]."""
 DEMAND_S = 300.0
 """The demand meter is read at least this often: its samples hold no longer [s]."""
 _BEFORE_S = 1.0
@@ -119,7 +121,7 @@ class _World:
         patience = {
             "cycle_s": cycle_s,
             "meter_max_age_s": max(control.meter_max_age_s, 2 * cycle_s),
-            "soc_max_age_s": max(control.soc_max_age_s, 2 * cycle_s),
+            "soc_max_age_s": max(control.soc_max_age_s, 2 * cycle_s, 2 * IDLE_S),
             "solver_time_limit_s": 3600.0,  # a busy machine must not change the result
         }
         self.site = site.model_copy(
@@ -266,14 +268,18 @@ class _World:
     async def _timer(self) -> None:
         """Read the meters shortly before each cycle of the timer."""
         cycle_s = self.site.control.cycle_s
+        all_due = 0.0
         await self._measure()
         await self.clock.sleep(cycle_s - _BEFORE_S)
         while True:
-            self._read_meters()
+            now = self.clock.monotonic()
+            self._read_meters(idle=now >= all_due)
+            if now >= all_due:
+                all_due = now + IDLE_S
             await self._measure()
             await self.clock.sleep(cycle_s)
 
-    def _read_meters(self, *, idle: bool = True) -> None:
+    def _read_meters(self, *, idle: bool) -> None:
         """Every station tells of its transactions; without ``idle`` only where power flows."""
         for running in self.running.values():
             visit = running.tape.visit
