@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -160,6 +161,27 @@ def test_a_site_of_mixed_stations_speaks_three_versions_and_keeps_its_limits() -
     assert result.limit_violations == 0
     assert result.ready_on_time == 4
     assert [v.discharged_kwh > 1 for v in result.visits] == [False, False, False, True]
+
+
+def test_fault_39_energy_out_of_reach_is_charged_as_far_as_it_goes_and_not_called_unmet() -> None:
+    whole = log()
+    hasty = replace(whole.visits[0], departed_at=whole.visits[0].arrived_at + HOUR, energy_kwh=14.0)
+    quality = whole.quality
+    scene = prepare(
+        SessionLog(visits=(hasty, *whole.visits[1:]), quality=quality, timezone="UTC"),
+        series(),
+        PRICES,
+        since=START,
+        until=START + timedelta(hours=16),
+    )
+    assert [f.kind for f in scene.replay.quality.findings] == ["energy_unreachable"]
+    result = run_mode(scene, "v2g")
+    visit = result.visits[0]
+    assert visit.reachable_kwh == pytest.approx(11 * 59 / 60)
+    assert visit.charged_kwh == pytest.approx(11.0, abs=0.2)
+    assert visit.unmet_kwh == pytest.approx(0.0, abs=0.01)
+    assert visit.departure_soc < 0.9
+    assert result.ready_on_time == 4
 
 
 def test_modes_in_processes_of_their_own_give_what_one_process_gives() -> None:
