@@ -151,7 +151,7 @@ def new_tab(chromium: Browser) -> Iterator[Callable[..., Tab]]:
             color_scheme=scheme,  # type: ignore[arg-type]
             reduced_motion="reduce",
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         tab = Tab(context.new_page())
         tab.page.on(
