@@ -106,7 +106,7 @@ class Umpire:
         longest_s = 2 * self.depot.site.control.cycle_s + 1.0
         for name, station in self.depot.stations.items():
             long = any(
-                _discharges(profile) and _ends(profile) - station.epoch() > longest_s
+                discharges(profile) and ends(profile) - station.epoch() > longest_s
                 for profile in station.profiles
             )
             self._broken(f"{name} would give for more than two cycles", long, now)
@@ -173,12 +173,12 @@ class Umpire:
         assert self.faults == []
 
 
-def _discharges(profile: Profile) -> bool:
+def discharges(profile: Profile) -> bool:
     rates = [p.setpoint if p.setpoint is not None else p.limit for p in profile.periods]
     return any(rate is not None and rate < 0 for rate in rates)
 
 
-def _ends(profile: Profile) -> float:
+def ends(profile: Profile) -> float:
     """When a profile ends by itself [s since 1970 of the station]."""
     start = profile.updated_at if profile.kind == "dynamic" else profile.start
     assert start is not None
