@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -33,14 +32,14 @@ from gridleaf.gateway.gateway import Gateway
 from gridleaf.ocpp.commands import AllowTransfers, RemoteStart, RemoteStop
 from gridleaf.ocpp.csms import Authorisation
 from gridleaf.plan import solve
-from gridleaf.signals import Join, follow_modbus, follow_mqtt
+from gridleaf.signals import Join, believable, follow_modbus, follow_mqtt
 from gridleaf.store.port import Store
 from gridleaf.tariff import DemandMeter, PriceBook, PriceSource, make_source
+from gridleaf.web.notices import Notices
 from gridleaf.web.port import Notice, Savings, StationView
 
 log = structlog.get_logger()
 
-Topic = Literal["state", "decision", "station", "session", "alert"]
 CHARGE_ONLY = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
 BIDIRECTIONAL = ("AC_BPT", "DC_BPT")
 _FORECAST_S = 60.0
@@ -50,31 +49,6 @@ _HISTORY = timedelta(days=28)
 _NONE, _MINUTE = timedelta(0), timedelta(minutes=1)
 _AHEAD = timedelta(minutes=5)
 """A clock of a meter may be ahead by so much."""
-
-
-class Notices:
-    """The newest notices in a ring, and everybody who waits for the next one."""
-
-    def __init__(self, size: int = 512) -> None:
-        self._ring: deque[Notice] = deque(maxlen=size)
-        self._news = asyncio.Event()
-        self._last_id = 0
-
-    def publish(self, topic: Topic, data: dict[str, Any]) -> None:
-        self._last_id += 1
-        self._ring.append(Notice(id=self._last_id, topic=topic, data=data))
-        self._news.set()
-        self._news = asyncio.Event()
-
-    async def follow(self, after_id: int | None) -> AsyncIterator[Notice]:
-        seen = self._last_id if after_id is None else after_id
-        while True:
-            news = self._news
-            for notice in [n for n in self._ring if n.id > seen]:
-                seen = notice.id
-                yield notice
-            if news is self._news:
-                await news.wait()
 
 
 class Platform:
@@ -530,15 +504,18 @@ class Platform:
         await self._guarded("allowed transfers", self.gateway.execute(session.station_id, command))
 
     async def measured(self, measurement: SiteMeasurement) -> None:
-        """Take a measurement; one from the future is refused, for it would hide all until then."""
+        """Take a measurement; what no meter of this site can show is left out.
+
+        One from the future is refused, for it would hide all until then.
+        """
         ahead = measurement.measured_at - self._clock.now()
-        if ahead > _AHEAD:
-            log.warning(
-                "measurement_refused",
-                source=measurement.source,
-                reason=f"its time is {ahead.total_seconds():.0f} s ahead",
-            )
+        believed = believable(measurement, self._site)
+        if ahead > _AHEAD or believed is None:
+            late = f"its time is {ahead.total_seconds():.0f} s ahead"
+            reason = "no meter of this site can show it" if believed is None else late
+            log.warning("measurement_refused", source=measurement.source, reason=reason)
             return
+        measurement = believed
         before = self.controller.measurement
         self.controller.measured(measurement)
         kept = self._with_base(measurement)

@@ -177,8 +177,8 @@ class Depot:
         What the building takes and the roof gives [kW]; a number or a function of time.
     meter_on, meter_parts
         Whether the site meter speaks, and whether it tells load and generation beside the grid.
-    parts
-        What the meters of load and generation show instead of the truth.
+    parts, shown_kw
+        What the meters of load and generation, and of the grid, show instead of the truth.
     time
         The world's clock; the platform's own may be wrong (``skew_s``).
     """
@@ -198,6 +198,7 @@ class Depot:
         self.meter_on = True
         self.meter_parts = True
         self.parts: dict[str, float] = {}
+        self.shown_kw: float | None = None
         self.frames: dict[str, list[tuple[datetime, bool, Any]]] = {}
         self.decisions: list[tuple[SiteState, Decision]] = []
         self.serving: set[asyncio.Task[None]] = set()
@@ -352,7 +353,7 @@ class Depot:
                 await self.platform.measured(
                     SiteMeasurement(
                         measured_at=self.platform.clock.now(),
-                        grid_kw=self.grid_kw(),
+                        grid_kw=self.grid_kw() if self.shown_kw is None else self.shown_kw,
                         source="sim",
                         **({**true, **self.parts} if self.meter_parts else {}),
                     )

@@ -42,6 +42,8 @@ _REMEMBERED = 1000
 _TRAVEL = timedelta(minutes=2)
 """A reading may be this old when it arrives; one that claims more has a clock that lies."""
 _NONE = timedelta(0)
+_UNBELIEVABLE = 10.0
+"""A power this many times the EVSE's is a mix-up of W and kW, not a power."""
 _CLOCK_FLAGS = {"clock_unset", "clock_ahead"}
 _FLOWING_A, _NOMINAL_V = 1.0, 230.0
 _LATE = timedelta(seconds=30)
@@ -89,6 +91,10 @@ class LiveSession:
     """Readings in a row that showed no discharging though it was asked for."""
     discharge_doubt_at: datetime | None = None
     """When discharging was given up because no meter showed it."""
+    ahead: timedelta = timedelta(0)
+    """How far the station's clock is taken to be ahead of ours."""
+    read_at: datetime | None = None
+    """When the newest reading was taken, by our clock."""
     first_seq_no: int = 0
     highest_seq_no: int = -1
     reports: int = 0
@@ -106,6 +112,18 @@ class LiveSession:
 
     def flag(self, *names: str | None) -> None:
         self.flags += tuple(dict.fromkeys(n for n in names if n and n not in self.flags))
+
+    def follow_clock(self, newest: datetime, received_at: datetime) -> None:
+        """Learn from the newest reading of a report how far the station's clock is ahead.
+
+        Reports may be late, so the clock is doubted only where it must be: by a first reading that is
+        not from now, by one from the future, and by one from before the last.
+        """
+        at = newest - self.ahead
+        earliest = received_at - _TRAVEL if self.read_at is None else self.read_at
+        if not earliest <= at <= received_at:
+            self.ahead, at = newest - received_at, received_at
+        self.read_at = at
 
     def count(self, event: TransactionReported) -> None:
         """Count a report that came for the first time; numbers that are missing flag the session."""
@@ -190,6 +208,11 @@ class LiveEvse:
         elapsed = (at - record.sent_at).total_seconds()
         held = [power for start, power in record.steps if start <= elapsed]
         return held[-1] if held else record.steps[0][1]
+
+    def believes(self, power_kw: float) -> bool:
+        """Whether a reading can be this EVSE's power: far beyond its hardware it has another unit."""
+        most = max(self.config.charge_max_kw, self.config.discharge_max_kw)
+        return abs(power_kw) <= _UNBELIEVABLE * most
 
     def worst_case_kw(self, at: datetime) -> tuple[float, float]:
         """Import and export it may reach by itself from ``at`` on (magnitudes) [kW].
@@ -281,6 +304,7 @@ class LiveSite:
             session.soc_jump_at = _moved(session.soc_jump_at, step)
             session.discharge_doubt_at = _moved(session.discharge_doubt_at, step)
             session.last_event_at = _moved(session.last_event_at, step)
+            session.read_at, session.ahead = _moved(session.read_at, step), session.ahead - step
             for register in (session.charged, session.discharged):
                 register.last_at = _moved(register.last_at, step)
 
@@ -470,13 +494,22 @@ class LiveSite:
     ) -> None:
         power_max = evse.config.charge_max_kw if evse is not None else 1000.0
         discharge_max = evse.config.discharge_max_kw if evse is not None else 1000.0
+        if not samples:
+            return
         ordered = sorted(samples, key=lambda s: s.measured_at)
-        shift = _clock_error(ordered[-1].measured_at, received_at) if live and ordered else _NONE
+        if session is not None and live:
+            session.follow_clock(ordered[-1].measured_at, received_at)
+        ahead = session.ahead if session is not None else _NONE
         for measured_at, group in groupby(ordered, key=lambda s: s.measured_at):
-            batch, at = list(group), measured_at - shift
+            batch, at = list(group), min(measured_at - ahead, received_at)
             power = power_kw(batch)
+            if evse is not None and power is not None and not evse.believes(power):
+                power = None
+                if session is not None:
+                    session.flag("power_implausible")
             if evse is not None and live and power is not None:
-                evse.power_kw, evse.power_at = power, at
+                travelled = received_at - _TRAVEL <= at
+                evse.power_kw, evse.power_at = power, at if travelled else received_at
             if session is None:
                 continue
             into = None if power is None else max(power, 0.0)
@@ -489,15 +522,8 @@ class LiveSite:
                 elif sample.measurand == _EXPORT:
                     session.flag(*session.discharged.read(sample.value, at, discharge_max, out_of))
                 elif sample.measurand == "SoC":
-                    _take_soc(session, sample.value, at)
+                    _take_soc(session, sample.value, received_at if live else at)
             _count_phases(session, batch, power)
-
-
-def _clock_error(newest: datetime, received_at: datetime) -> timedelta:
-    """How far a station's clock is ahead, by its newest reading; none where it may have travelled."""
-    if received_at - _TRAVEL <= newest <= received_at:
-        return _NONE
-    return newest - received_at
 
 
 def _moved(at: datetime | None, step: timedelta) -> datetime | None:

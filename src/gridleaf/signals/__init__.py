@@ -1,6 +1,6 @@
 """The site's own signals: grid meter, generation and building load, by MQTT or Modbus TCP."""
 
-from gridleaf.signals.intake import Join, Sink
+from gridleaf.signals.intake import Join, Sink, believable
 from gridleaf.signals.modbus import follow_modbus
 from gridleaf.signals.mqtt import follow_mqtt, routes_of
 from gridleaf.signals.registers import load_map, shipped_maps
@@ -8,6 +8,7 @@ from gridleaf.signals.registers import load_map, shipped_maps
 __all__ = [
     "Join",
     "Sink",
+    "believable",
     "follow_modbus",
     "follow_mqtt",
     "load_map",

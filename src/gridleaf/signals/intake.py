@@ -13,6 +13,7 @@ from prometheus_client import Counter
 
 from gridleaf.domain.errors import GridleafError
 from gridleaf.domain.meter import SiteMeasurement
+from gridleaf.domain.site import SiteConfig
 
 Field = Literal["grid_kw", "pv_kw", "load_kw"]
 Sink = Callable[[SiteMeasurement], Awaitable[None]]
@@ -20,6 +21,8 @@ Sink = Callable[[SiteMeasurement], Awaitable[None]]
 HOLD = timedelta(seconds=60)
 """Generation and building load may be this much older than the grid power they travel with."""
 LARGEST_KW = 1e6
+UNBELIEVABLE = 10.0
+"""No meter of a site shows this many times what its connection and its EVSEs can carry."""
 _GENERATION_NOISE_KW = 1.0
 
 REJECTED = Counter(
@@ -82,6 +85,24 @@ def plausible(field: Field, kw: float) -> float | None:
     if field == "pv_kw" and kw < 0:
         return 0.0 if kw >= -_GENERATION_NOISE_KW else None
     return kw
+
+
+def believable(measurement: SiteMeasurement, site: SiteConfig) -> SiteMeasurement | None:
+    """The measurement without numbers that no meter of this site can show.
+
+    None when the grid power is one of them, or nothing is left: then the meter counts as silent.
+    """
+    evses = (evse for station in site.stations for evse in station.evses)
+    most = UNBELIEVABLE * (site.import_limit_kw + sum(evse.charge_max_kw for evse in evses))
+
+    def kept(kw: float | None) -> float | None:
+        return kw if kw is not None and abs(kw) <= most else None
+
+    load, pv = kept(measurement.load_kw), kept(measurement.pv_kw)
+    told = (load, pv) if measurement.grid_kw is None else (kept(measurement.grid_kw),)
+    if all(kw is None for kw in told):
+        return None
+    return replace(measurement, load_kw=load, pv_kw=pv)
 
 
 def pauses() -> Iterator[float]:
