@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 _names = itertools.count(1)
 
@@ -43,3 +44,10 @@ def new_database(postgresql_server: str) -> Callable[[], str]:
         return f"{base.rpartition('/')[0]}/{name}?{options}"
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_one_test_only() -> Iterator[None]:
+    """A command that sets up logging in one test must not write to that test's closed stderr later."""
+    yield
+    structlog.reset_defaults()
