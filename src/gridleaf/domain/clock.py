@@ -62,7 +62,9 @@ class RealClock:
         await asyncio.sleep(seconds / self.speed)
 
     async def wait_for(self, awaitable: Awaitable[T], timeout_s: float) -> T:
-        return await asyncio.wait_for(awaitable, timeout_s / self.speed)
+        # not asyncio.wait_for: up to Python 3.11 it loses a cancellation that meets the result
+        async with asyncio.timeout(timeout_s / self.speed):
+            return await awaitable
 
 
 stopwatch = time.perf_counter
