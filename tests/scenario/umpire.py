@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gridleaf.control.limits import grid_limits_kw, path_to_grid, phase_currents_a, tree
+from gridleaf.control.limits import grid_limits_kw, path_to_grid, tree
 from gridleaf.control.types import Decision, SiteState
 from gridleaf.sim.profiles import Profile
 
@@ -26,6 +26,8 @@ class Umpire:
     ----------
     reaction_s
         How long a limit may be found broken [s].
+    only_ours
+        Whether a broken limit counts only while a station that could be commanded adds to it.
     longest_s
         Limit -> the longest time for which it was [s].
     """
@@ -33,6 +35,7 @@ class Umpire:
     def __init__(self, depot: Depot) -> None:
         self.depot = depot
         self.reaction_s = REACTION_S
+        self.only_ours = False
         self.longest_s: dict[str, float] = defaultdict(float)
         self.faults: list[str] = []
         self._since: dict[str, datetime] = {}
@@ -65,17 +68,34 @@ class Umpire:
             limit_in = imports if node.parent is None else node.import_kw
             limit_out = exports if node.parent is None else node.export_kw
             name = node.id or "grid"
-            self._broken(f"{name} import", flow > limit_in + OVER_KW, now)
-            self._broken(f"{name} export", -flow > limit_out + OVER_KW, now)
+            ours = [powers[n] for n in inside if not self.only_ours or self._leads(n)]
+            adding = max(ours, default=0.0) > OVER_KW or not self.only_ours
+            giving = min(ours, default=0.0) < -OVER_KW or not self.only_ours
+            self._broken(f"{name} import", flow > limit_in + OVER_KW and adding, now)
+            self._broken(f"{name} export", -flow > limit_out + OVER_KW and giving, now)
             if node.fuse_a is None:
                 continue
             amps = [base * 1000 / site.voltage_v / 3] * 3
             for station in inside:
-                evse = self.depot.stations[station].config.evses[0]
-                used = phase_currents_a(evse.phases, evse.phase, powers[station], site.voltage_v)
+                used = self._amps(station, powers[station])
                 amps = [a + u for a, u in zip(amps, used, strict=True)]
             for phase, current in enumerate(amps, 1):
-                self._broken(f"{name} L{phase}", abs(current) > node.fuse_a + OVER_A, now)
+                over = current > node.fuse_a + OVER_A and adding
+                self._broken(f"{name} L{phase}", over, now)
+
+    def _amps(self, station_id: str, power_kw: float) -> list[float]:
+        """True current on each phase of the grid [A]; a car on fewer phases uses the first ones."""
+        evse = self.depot.stations[station_id].evses[1]
+        count = evse.phases_used if evse.config.current == "AC" else 3
+        each = power_kw * 1000 / self.depot.site.voltage_v / count
+        first = evse.config.phase - 1 if evse.config.phases == 1 else 0
+        return [each if phase in range(first, first + count) else 0.0 for phase in range(3)]
+
+    def _leads(self, station_id: str) -> bool:
+        """Whether the platform could have known, and told a station what to do."""
+        station = self.depot.stations[station_id]
+        deaf = station.disobey or station.reject_profiles
+        return self.depot.up and self.depot.meter_on and station.link.online and not deaf
 
     def _permission(self, now: datetime) -> None:
         """Invariants 2 and 3: who gives has a fresh site meter, a permission and no grid event."""
