@@ -8,13 +8,13 @@ import random
 from typing import Any
 
 import pytest
-from sim_csms import AC3, DC, START, Csms, car, measured, play
 
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import ProtocolError
 from gridleaf.domain.site import Station
 from gridleaf.sim.station import SimStation
 from gridleaf.sim.virtual import run_virtual
+from sim_csms import AC3, DC, START, Csms, car, measured, play
 
 V = "ocpp2.1"
 

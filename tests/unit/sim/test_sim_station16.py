@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sim_csms import AC1, AC3, DC, START, Csms, car, measured, play
 
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import ProtocolError
 from gridleaf.sim.station import SimStation
+from sim_csms import AC1, AC3, DC, START, Csms, car, measured, play
 
 V = "ocpp1.6"
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sim_csms import AC3, DC, START, Csms, car, measured, play
 
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import RejectedByStation
 from gridleaf.sim.station import SimStation
+from sim_csms import AC3, DC, START, Csms, car, measured, play
 
 V = "ocpp2.1"
 

@@ -6,9 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fake_platform import START
-from web_world import World, in_world
 
+from fake_platform import START
 from gridleaf.domain.errors import (
     CallTimeout,
     ConnectionLost,
@@ -18,6 +17,7 @@ from gridleaf.domain.errors import (
     RejectedByStation,
     StoreUnavailable,
 )
+from web_world import World, in_world
 
 
 def test_every_view_of_a_running_depot_is_served() -> None:
