@@ -56,10 +56,22 @@ class Served:
         return evse.session.session_id
 
 
-def _serve(*, hostile: bool = False, auto_login: bool = True) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """The one loop of all served depots: NiceGUI has one loop for all the pages of a process."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
+    yield loop
+    asyncio.run_coroutine_threadsafe(_end_of_tasks(), loop).result(timeout=60)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(timeout=10)
+    loop.close()
+
+
+def _serve(
+    loop: asyncio.AbstractEventLoop, *, hostile: bool = False, auto_login: bool = True
+) -> Iterator[Served]:
     stack = AsyncExitStack()
 
     async def start() -> tuple[int, Callable[[], Any], World]:
@@ -82,10 +94,6 @@ def _serve(*, hostile: bool = False, auto_login: bool = True) -> Iterator[Served
     finally:
         run(stop())
         run(stack.aclose())
-        run(_end_of_tasks())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=10)
-        loop.close()
 
 
 async def _end_of_tasks() -> None:
@@ -96,21 +104,21 @@ async def _end_of_tasks() -> None:
 
 
 @pytest.fixture(scope="module")
-def depot() -> Iterator[Served]:
+def depot(loop: asyncio.AbstractEventLoop) -> Iterator[Served]:
     """A depot that signs in whoever sits at the machine."""
-    yield from _serve()
+    yield from _serve(loop)
 
 
 @pytest.fixture(scope="module")
-def locked_depot() -> Iterator[Served]:
+def locked_depot(loop: asyncio.AbstractEventLoop) -> Iterator[Served]:
     """A depot with accounts: anna operates, vera watches, DE*GLF*0003 drives."""
-    yield from _serve(auto_login=False)
+    yield from _serve(loop, auto_login=False)
 
 
 @pytest.fixture(scope="module")
-def hostile_depot() -> Iterator[Served]:
+def hostile_depot(loop: asyncio.AbstractEventLoop) -> Iterator[Served]:
     """A depot whose first station and vehicle try to break out of the page."""
-    yield from _serve(hostile=True)
+    yield from _serve(loop, hostile=True)
 
 
 @pytest.fixture(scope="module")
