@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
 from gridleaf.domain.clock import Clock
+from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import SiteConfig
 from gridleaf.gateway.secrets import load_secrets
 from gridleaf.gateway.server import OcppServer
@@ -57,6 +59,13 @@ async def running(
         Whether loopback is signed in to the console by itself (the demo).
     source
         Market prices; made from the tariff when absent.
+
+    Raises
+    ------
+    ConfigError
+        An address cannot be bound, or a secret is missing.
+    StoreUnavailable
+        The store cannot be opened.
     """
     registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
@@ -82,21 +91,32 @@ async def running(
             secrets=load_secrets(site) if secrets is None else secrets,
             rng=rng,
         )
-        ocpp_port = await server.start()
+        with _listening("server.ocpp_port", site.server.ocpp_host, site.server.ocpp_port):
+            ocpp_port = await server.start()
         stack.push_async_callback(server.stop)
         web_port = None
         if console:
-            web_port, stop = await serve(
-                create_app(platform, registry=registry, auto_login=auto_login),
-                site.server.host,
-                site.server.port,
-                certificate=site.server.tls_certificate,
-                key=site.server.tls_key,
-            )
+            with _listening("server.port", site.server.host, site.server.port):
+                web_port, stop = await serve(
+                    create_app(platform, registry=registry, auto_login=auto_login),
+                    site.server.host,
+                    site.server.port,
+                    certificate=site.server.tls_certificate,
+                    key=site.server.tls_key,
+                )
             stack.push_async_callback(stop)
         work = asyncio.create_task(platform.run())
         stack.push_async_callback(_end, work)
         yield Service(platform=platform, ocpp_port=ocpp_port, web_port=web_port, work=work)
+
+
+@contextmanager
+def _listening(key: str, host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(key, f"cannot listen on {host}:{port}: {reason}") from error
 
 
 async def _end(work: asyncio.Task[None]) -> None:
