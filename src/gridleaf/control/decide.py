@@ -20,6 +20,7 @@ from gridleaf.control.problem import (
     controlled,
     may_discharge,
     now_kw,
+    put_off_price,
     session_plans,
 )
 from gridleaf.control.types import Alert, Decision, SessionPlan, SiteState
@@ -86,18 +87,20 @@ def decide(
     plans = session_plans(state, plan)
     grid_row = plan.node_id.index(GRID)
     exact = method in ("exact", "static")
+    later = put_off_price(site, problem.step_h)
+    base_eur = float((later * problem.step_h) @ problem.nodes.load_kw[0])
     return Decision(
         at=state.at,
         trigger=trigger,
         method=method,
         gap=plan.gap if exact else None,
-        objective_eur=plan.objective_eur if exact else None,
-        lower_bound_eur=plan.lower_bound_eur if exact else None,
+        objective_eur=plan.objective_eur - base_eur if exact else None,
+        lower_bound_eur=plan.lower_bound_eur - base_eur if exact else None,
         plan_seconds=timer() - began,
         setpoints=setpoints,
         sessions=plans,
         grid_kw=_series(plan.import_kw[grid_row] - plan.export_kw[grid_row]),
-        shadow_price=_series(plan.shadow_price_eur_per_kwh[grid_row]),
+        shadow_price=_series(plan.shadow_price_eur_per_kwh[grid_row] - later),
         alerts=(*alerts, *_alerts(state, site, items, plans)),
         notes=(*state.notes, *notes, *plan.notes),
     )

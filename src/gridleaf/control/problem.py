@@ -22,6 +22,9 @@ TAPER_SOC, CUTOFF = 0.8, 0.05
 REPLACEMENT = 0.95
 """Energy left at departure is worth this share of the cheapest price it could be bought back at."""
 
+PUT_OFF_H = 2000.0
+"""A kWh put off by an hour is taken to cost the demand charge of a kW over so many (``put_off_price``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Controlled:
@@ -110,6 +113,16 @@ def build(state: SiteState, site: SiteConfig) -> Problem:
         nodes=_nodes(state, site, nodes, held, steps),
         rows=_phase_rows(state, site, nodes, items, steps),
     )
+
+
+def put_off_price(site: SiteConfig, steps: Floats) -> Floats:
+    """What energy is taken to cost more in each step than in the first one, ``(T,)`` [per kWh].
+
+    Where a demand charge is at stake, vehicles that nobody expected may want the hours into which
+    energy was put off for a trifle, and the peak is then higher than if it had been taken at once.
+    Replays of logs without a forecast of arrivals (``docs/results.md``) cost least at about this rate.
+    """
+    return site.tariff.demand_charge_per_kw / PUT_OFF_H * (np.cumsum(steps) - steps)
 
 
 def now_kw(state: SiteState, plan: Plan) -> dict[str, float]:
@@ -244,8 +257,9 @@ def _nodes(
         imports.append(np.maximum(limit_in, 0.0))
         exports.append(np.maximum(limit_out, 0.0))
         loads.append(load)
-    prices = [np.asarray(outlook.import_price)] + [nothing] * (len(nodes) - 1)
-    earnings = [np.asarray(outlook.export_price)] + [nothing] * (len(nodes) - 1)
+    later = put_off_price(site, steps)
+    prices = [np.asarray(outlook.import_price) + later] + [nothing] * (len(nodes) - 1)
+    earnings = [np.asarray(outlook.export_price) + later] + [nothing] * (len(nodes) - 1)
     charge = np.zeros(len(nodes))
     charge[0] = site.tariff.demand_charge_per_kw
     peak = np.zeros(len(nodes))
