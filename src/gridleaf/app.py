@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from gridleaf.domain.clock import Clock
-from gridleaf.domain.errors import ConfigError
+from gridleaf.domain.errors import ConfigError, StoreUnavailable
 from gridleaf.domain.site import SiteConfig
 from gridleaf.gateway.secrets import load_secrets
 from gridleaf.gateway.server import OcppServer
@@ -65,13 +65,15 @@ async def running(
     ConfigError
         An address cannot be bound, or a secret is missing.
     StoreUnavailable
-        The store cannot be opened.
+        The store cannot be opened, or another process leads this site.
     """
     registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
         store = open_store(site.storage)
         await store.open()
         stack.push_async_callback(store.close)
+        if not await store.lead():
+            raise StoreUnavailable("another gridleaf runs this site on the same store")
         planner = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="planner"))
         platform = Platform(
             site,

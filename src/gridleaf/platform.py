@@ -20,7 +20,7 @@ from gridleaf.control.live import LiveSession, session_id
 from gridleaf.control.loop import Controller, Foresight, Series
 from gridleaf.control.types import Decision, SiteState
 from gridleaf.domain.clock import Clock, stopwatch
-from gridleaf.domain.errors import GridleafError, StoreUnavailable
+from gridleaf.domain.errors import ConnectionLost, GridleafError, StoreUnavailable
 from gridleaf.domain.events import NeedsReported, StationEvent, TransactionReported
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
@@ -346,6 +346,7 @@ class Platform:
     # -- what control needs --
 
     async def _execute(self, station_id: str, command: Any) -> Any:
+        self._must_lead()
         return await self.gateway.execute(station_id, command)
 
     def _prices(
@@ -465,6 +466,7 @@ class Platform:
         self, station_id: str, action: str, payload: dict[str, Any]
     ) -> dict[str, Any]:
         self._known(station_id)
+        self._must_lead()
         return await self.gateway.request(station_id, action, payload)
 
     async def remote_start(self, station_id: str, evse_id: int, id_token: str) -> str:
@@ -474,12 +476,12 @@ class Platform:
         command = RemoteStart(
             evse_id=evse_id, id_token=id_token, remote_start_id=self._remote_start_id
         )
-        return (await self.gateway.execute(station_id, command)).status
+        return str((await self._execute(station_id, command)).status)
 
     async def remote_stop(self, session_id: str) -> str:
         session = self._session(session_id)
         command = RemoteStop(transaction_id=session.transaction_id)
-        return (await self.gateway.execute(session.station_id, command)).status
+        return str((await self._execute(session.station_id, command)).status)
 
     async def wish(self, session_id: str, wish: Wish) -> None:
         session = self._session(session_id)
@@ -501,7 +503,7 @@ class Platform:
             transaction_id=session.transaction_id,
             transfers=CHARGE_ONLY + (BIDIRECTIONAL if v2g else ()),
         )
-        await self._guarded("allowed transfers", self.gateway.execute(session.station_id, command))
+        await self._guarded("allowed transfers", self._execute(session.station_id, command))
 
     async def measured(self, measurement: SiteMeasurement) -> None:
         """Take a measurement; what no meter of this site can show is left out.
@@ -558,6 +560,10 @@ class Platform:
 
     def subscribe(self, after_id: int | None = None) -> AsyncIterator[Notice]:
         return self.notices.follow(after_id)
+
+    def _must_lead(self) -> None:
+        if not self.controller.leads:
+            raise ConnectionLost("another process leads this site")
 
     def _known(self, station_id: str) -> tuple[int, ...]:
         station = self.controller.live.stations.get(station_id)

@@ -22,6 +22,7 @@ from gridleaf.control.limits import grid_limits_kw, static_shares_kw
 from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
 from gridleaf.control.observe import SETTLE_S, Imposed, observe, step_grid
 from gridleaf.control.types import (
+    Alert,
     Decision,
     Outlook,
     Policy,
@@ -125,6 +126,8 @@ class Controller:
         self.last: tuple[SiteState, Decision] | None = None
         self.last_cycle_id: int | None = None
         self.cycles = 0
+        self.leads = True
+        """Whether no other process has taken the lead of this site; if one has, nothing is sent."""
         self.on_cycle: list[Callable[[SiteState, Decision], None]] = []
         self._execute = execute
         self._foresight = foresight
@@ -297,6 +300,7 @@ class Controller:
     async def cycle(self, trigger: str, *, renew: bool) -> Decision:
         """One cycle: judge the last one by the meter, observe, decide, keep, send."""
         self._follow_clock()
+        await self._look_who_leads()
         judged = judge(self.live, self.clock.now())
         for evse in judged:
             log.warning("obedience", evse=evse.key, obeying=evse.obeying, rung=evse.rung)
@@ -314,6 +318,8 @@ class Controller:
                 timer=self._timer,
             ),
         )
+        if not self.leads:
+            decision = replace(decision, alerts=(_not_leading(self.site.name), *decision.alerts))
         self.last = (state, decision)
         self.cycles += 1
         try:
@@ -323,12 +329,23 @@ class Controller:
         except StoreUnavailable as error:
             log.warning("cycle_not_stored", reason=str(error))
         again = [evse.key for evse in judged]
-        await self._dispatch(orders(state, decision, renew=renew, again=again))
-        if renew:
-            self._repeat_defaults()
+        if self.leads:
+            await self._dispatch(orders(state, decision, renew=renew, again=again))
+            if renew:
+                self._repeat_defaults()
         for listener in self.on_cycle:
             listener(state, decision)
         return decision
+
+    async def _look_who_leads(self) -> None:
+        """A store that does not answer leaves it as it was: control goes on without it."""
+        try:
+            leads = await self.store.lead()
+        except StoreUnavailable:
+            return
+        if leads != self.leads:
+            log.warning("lead_taken" if leads else "lead_lost", site=self.site.name)
+            self.leads = leads
 
     async def run(self) -> None:
         """Cycle on the timer and on events until cancelled. A cycle that fails never ends the loop."""
@@ -510,3 +527,12 @@ class Controller:
             log.warning("default_limit_refused", evse=evse.key, reason=str(error))
             return None
         return share_kw if answer.accepted else None
+
+
+def _not_leading(site: str) -> Alert:
+    return Alert(
+        kind="not_leading",
+        severity="critical",
+        where=site,
+        text="Another process leads this site: nothing is sent from here.",
+    )

@@ -174,7 +174,8 @@ class Alert:
     """Something a person should know. ``kind`` is stable, ``text`` is for reading.
 
     Kinds: ``will_miss_departure``, ``not_obeying``, ``meter_stale``, ``no_meter``, ``station_offline``,
-    ``price_missing``, ``over_limit``, ``planner_fallback``, ``soc_unknown``, ``grid_event``.
+    ``price_missing``, ``over_limit``, ``planner_fallback``, ``soc_unknown``, ``grid_event``,
+    ``not_leading``.
     """
 
     kind: str

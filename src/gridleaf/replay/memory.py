@@ -48,6 +48,9 @@ class MemoryStore:
     async def close(self) -> None:
         """Nothing has to be closed."""
 
+    async def lead(self) -> bool:
+        return True
+
     async def append(self, event: StationEvent) -> bool:
         if isinstance(event, TransactionReported):
             key = identity(event) or ""

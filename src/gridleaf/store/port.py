@@ -120,6 +120,9 @@ class Store(Protocol):
 
     async def close(self) -> None: ...
 
+    async def lead(self) -> bool:
+        """Take the lead of the site, or make sure of it; False while another process has it."""
+
     # -- what stations reported: append-only --
     async def append(self, event: StationEvent) -> bool:
         """Store an event with its samples. False when one of the same identity is there already."""

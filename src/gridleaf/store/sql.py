@@ -19,6 +19,7 @@ from gridleaf.domain.wishes import Wish
 from gridleaf.store import history, records
 from gridleaf.store.database import CommitUnknown, Database, Link
 from gridleaf.store.journal import Journal
+from gridleaf.store.lead import Lead
 from gridleaf.store.migrate import prepare
 from gridleaf.store.port import (
     Account,
@@ -60,6 +61,7 @@ class SqlStore:
             self._read_link = Link(database, reads=True)
             self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
             self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._lead = Lead(database)
         self._writer = Writer(self._write_link, self._write_thread, queue)
         self._unknown: set[str] = set()
         """Identities of events whose commit was lost from sight; their sender has no answer yet."""
@@ -74,6 +76,7 @@ class SqlStore:
     async def close(self) -> None:
         self._is_open = False
         await self._writer.drained()
+        await _on(self._read_thread, self._lead.give_up)
         for thread, link in (
             (self._read_thread, self._read_link),
             (self._write_thread, self._write_link),
@@ -82,6 +85,10 @@ class SqlStore:
             if thread is not None:
                 thread.shutdown()
         self._database.engine.dispose()
+
+    async def lead(self) -> bool:
+        self._must_be_open()
+        return await _on(self._read_thread, self._lead.take)
 
     async def _write(self, bulk: Bulk[Item, R], item: Item, *, telemetry: bool = False) -> R:
         self._must_be_open()
