@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from gridleaf.cli.logs import set_up_logs
+from gridleaf.cli.output import check_output
 from gridleaf.control.types import Policy
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import load
@@ -72,8 +73,8 @@ def replay(
     clock, once for each mode.
     """
     set_up_logs(quiet=True)
-    if report is not None and not report.absolute().parent.is_dir():
-        raise ConfigError("report", f"no folder {report.absolute().parent}")
+    if report is not None:
+        check_output(report)
     log = read_sessions(sessions, preset=preset, mapping=_mapping(mapping), timezone=timezone)
     series = read_price_csv(prices, timezone=price_timezone or log.timezone)
     scenario = prepare(

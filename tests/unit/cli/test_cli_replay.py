@@ -87,7 +87,8 @@ def test_a_table_for_people(files: tuple[Path, Path], capfd: pytest.CaptureFixtu
         (["--from", "2025-05-06", "--to", "2025-05-07"], "no session between"),
         (["--map", "energy_kwh"], "expected FIELD=COLUMN"),
         (["--preset", "unknown"], "no preset"),
-        (["--report", "/nowhere/at/all.html"], "no folder"),
+        (["--report", "/nowhere/at/all.html"], "its folder does not exist"),
+        (["--report", "."], "is a folder"),
         (["--site", "missing.toml"], "missing.toml"),
     ],
 )
