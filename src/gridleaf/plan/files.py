@@ -228,7 +228,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             return {name: stored[name] for name in stored.files}
     except OSError as error:
         raise ProblemError(str(path), str(error.strerror or error)) from None
-    except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise ProblemError(str(path), f"is no .npz file: {error}") from None
 
 
@@ -360,7 +360,7 @@ def _numbers(key: str, column: Any) -> Floats:
 
 def _steps(key: str, column: Any) -> Ints:
     numbers = _numbers(key, column)
-    for position in np.flatnonzero(numbers != np.round(numbers))[:1]:
+    for position in np.flatnonzero((numbers != np.round(numbers)) | np.isinf(numbers))[:1]:
         raise ProblemError(f"{key}[{position}]", "must be a whole step")
     return numbers.astype(np.int64)
 

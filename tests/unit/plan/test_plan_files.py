@@ -178,6 +178,7 @@ def test_arrays_by_hand_are_the_same_problem(tmp_path: Path) -> None:
     [
         ({"visits.colour": np.zeros(1)}, "visits.colour", "is unknown"),
         ({"visits.arrive": np.array([0.5])}, "visits.arrive[0]", "whole step"),
+        ({"visits.depart": np.array([np.inf])}, "visits.depart[0]", "whole step"),
         ({"visits.energy_kwh": np.array(["a"])}, "visits.energy_kwh", "must be numbers"),
         ({"visits.energy_kwh": np.array(3.0)}, "visits.energy_kwh", "must be a column"),
         ({"visits.energy_kwh": np.zeros((1, 4))}, "visits.energy_kwh", "shape"),
@@ -201,6 +202,16 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     np.savez(file, **{k: v for k, v in arrays().items() if k != "visits.charge_kw"})
     with pytest.raises(ProblemError, match=r"visits\.charge_kw: is missing"):
         read_problem(file)
+
+
+def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, start=np.zeros(1))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ProblemError, match=r"is no \.npz file: .* is encrypted"):
+        read_problem(path)
 
 
 @pytest.mark.parametrize("name", ["x.json", "x.npz"])
