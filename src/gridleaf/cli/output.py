@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gridleaf.domain.errors import ConfigError
@@ -17,3 +19,12 @@ def check_output(path: Path) -> None:
         raise ConfigError(str(path), "is a folder")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise ConfigError(str(path), "may not be written to")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Names the file where writing it fails: the system does not when the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(str(path), error.strerror or str(error)) from None

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gridleaf.cli.output import check_output
+from gridleaf.cli.output import check_output, writing
 from gridleaf.domain.errors import ConfigError, PlanningFailed
 from gridleaf.plan import (
     Bill,
@@ -58,7 +58,8 @@ def plan(
         failure = str(error)
     faults = verify(problem, result)
     if out is not None:
-        write_plan(result, out)
+        with writing(out):
+            write_plan(result, out)
     if as_json:
         print(orjson.dumps(summary(result, faults, failure)).decode())
     else:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from gridleaf.cli.logs import set_up_logs
-from gridleaf.cli.output import check_output
+from gridleaf.cli.output import check_output, writing
 from gridleaf.control.types import Policy
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import load
@@ -92,7 +92,8 @@ def replay(
     )
     result = _run(scenario, workers, series.notes)
     if report is not None:
-        report.write_text(render(result), encoding="utf-8")
+        with writing(report):
+            report.write_text(render(result), encoding="utf-8")
     if as_json:
         print(json.dumps(to_json(result)))
         return

@@ -27,7 +27,7 @@ from gridleaf.replay.table import (
     seconds,
     to_utc,
 )
-from gridleaf.tariff.csv_layout import decimal_marks
+from gridleaf.tariff.csv_layout import decimal_mark
 
 MAX_POWER_KW = 400.0
 """Above this no EVSE of these logs charges [kW]; 400 kW is the CCS class of today."""
@@ -226,9 +226,7 @@ class _Reader:
         }
         self.days_first = day_first(self._texts(*_TIMES))
         # Without evidence a comma in a cell of a comma-separated file may part thousands.
-        self.marks = decimal_marks(self._texts(*self.scale)) or frozenset(
-            "" if table.decimal_comma else "."
-        )
+        self.mark = decimal_mark(self._texts(*self.scale)) or ("" if table.decimal_comma else ".")
         self.percent_soc = self._percent_soc()
 
     def _texts(self, *names: str) -> Iterator[str]:
@@ -244,7 +242,7 @@ class _Reader:
         values = []
         for text in filter(known, self._texts(*plain)):
             with suppress(ValueError):
-                values.append(number(text, self.marks))
+                values.append(number(text, self.mark))
         if not values or not all(1 < value <= 100 for value in values):
             return False
         self.scale |= dict.fromkeys(plain, 0.01)
@@ -289,8 +287,8 @@ class _Reader:
             return None
         try:
             if name in ("charging_time", "idle_time", "stay"):
-                return seconds(text, self.scale[name], self.marks)
-            value = number(text, self.marks) * self.scale[name]
+                return seconds(text, self.scale[name], self.mark)
+            value = number(text, self.mark) * self.scale[name]
         except ValueError:
             doubts.repaired("optional_unparsable", f"{name} {text!r}")
             return None
@@ -317,7 +315,7 @@ class _Reader:
         try:
             arrival = parse_time(texts["arrival"] or "", self.days_first)
             departure = parse_time(texts["departure"] or "", self.days_first)
-            energy = number(texts["energy_kwh"] or "", self.marks)
+            energy = number(texts["energy_kwh"] or "", self.mark)
         except ValueError:
             raise _Excluded("unparsable_value") from None
         energy *= self.scale["energy_kwh"]

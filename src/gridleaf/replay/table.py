@@ -116,18 +116,17 @@ def known(text: str | None) -> str | None:
     return None if text is None or text.strip().lower() in _NOTHING else text.strip()
 
 
-def number(text: str, marks: frozenset[str] = frozenset(".")) -> float:
+def number(text: str, mark: str = ".") -> float:
     """A finite number with a point or a comma before the decimals, grouped or not.
 
-    ``marks`` are those before decimals elsewhere in the file (see
-    :func:`~gridleaf.tariff.csv_layout.decimal_marks`).
+    ``mark`` is the one before decimals elsewhere in the file, "" where nothing tells.
 
     Raises
     ------
     ValueError
-        Anything else, or ``1,234`` where the marks do not tell whether it is a thousand.
+        Anything else, or ``1,234`` where the mark does not tell whether it is a thousand.
     """
-    if ambiguous(text, marks):
+    if ambiguous(text, mark):
         raise ValueError(f"decimals and thousands cannot be told apart: {text}")
     if re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+,\d+", text):
         text = text.replace(".", "").replace(",", ".")
@@ -175,7 +174,7 @@ def factor(quantity: str, column: str, unit: str = "") -> float:
     return {"time": 60.0}.get(quantity, 1.0)
 
 
-def seconds(text: str, scale: float, marks: frozenset[str] = frozenset(".")) -> float:
+def seconds(text: str, scale: float, mark: str = ".") -> float:
     """A duration [s], at most a year: ``h:mm:ss``, ``h:mm`` or a number times ``scale``."""
     parts = [number(part) for part in text.split(":")] if ":" in text else []
     if len(parts) > 3:
@@ -183,7 +182,7 @@ def seconds(text: str, scale: float, marks: frozenset[str] = frozenset(".")) -> 
     value = (
         sum(part * weight for part, weight in zip(parts, (3600.0, 60.0, 1.0), strict=False))
         if parts
-        else number(text, marks) * scale
+        else number(text, mark) * scale
     )
     if abs(value) > _YEAR_S:
         raise ValueError(f"longer than a year: {text}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -221,21 +222,24 @@ def number(text: str) -> float | None:
     return float(plain) if _NUMBER.match(plain) else None
 
 
-def decimal_marks(texts: Iterable[str]) -> frozenset[str]:
-    """Which of point and comma stand before decimals in numbers that can be read in one way only."""
-    marks = set()
+def decimal_mark(texts: Iterable[str]) -> str:
+    """Point or comma: what stands before decimals in most numbers that can be read in one way only.
+
+    "" where no number tells.
+    """
+    marks: Counter[str] = Counter()
     for text in texts:
         found = [c for c in text if c in ".,"] if _PLAIN.fullmatch(text) else []
         # Of both the last one; a single one unless three digits follow, which may be thousands.
         if len(set(found)) == 2 or (len(found) == 1 and not _THOUSANDS.fullmatch(text)):
-            marks.add(found[-1])
-    return frozenset(marks)
+            marks[found[-1]] += 1
+    return max(marks, key=lambda mark: marks[mark], default="")
 
 
-def ambiguous(text: str, marks: frozenset[str]) -> bool:
-    """Whether ``1,234`` may be a thousand: ``marks`` has another mark for decimals."""
+def ambiguous(text: str, mark: str) -> bool:
+    """Whether ``1,234`` may be a thousand: ``mark`` is another one for decimals."""
     parts = _THOUSANDS.fullmatch(text)
-    return parts is not None and bool(marks - {parts[1]})
+    return parts is not None and mark not in ("", parts[1])
 
 
 def moment(text: str, *, month_first: bool) -> datetime | LocalTime | None:

@@ -123,7 +123,7 @@ def _body(
 ) -> Iterator[_Row]:
     """Rows that hold a time and a price of the wanted auction; the others go to the notes."""
     first = layout.header_row + 1
-    marks = csv_layout.decimal_marks(layout.cell(row, "price") for row in rows[first:])
+    mark = csv_layout.decimal_mark(layout.cell(row, "price") for row in rows[first:])
     times = [layout.cell(row, "date") or layout.cell(row, "start") for row in rows[first:]]
     month_first = csv_layout.month_comes_first(path, times)
     in_name = None if layout.unit is None else csv_layout.kwh_in(layout.unit)
@@ -158,7 +158,7 @@ def _body(
             continue
         cell = layout.cell(row, "price")
         price = csv_layout.number(cell)
-        if csv_layout.ambiguous(cell, marks):
+        if csv_layout.ambiguous(cell, mark):
             notes.add(
                 "rows dropped whose price can be read in two ways, decimals or thousands",
                 f"line {line} {cell!r}",

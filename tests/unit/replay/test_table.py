@@ -124,30 +124,27 @@ def test_durations_and_numbers() -> None:
             seconds(endless, 1)
 
 
-POINT, COMMA, NONE = frozenset("."), frozenset(","), frozenset("")
-
-
 @pytest.mark.parametrize(
-    ("text", "marks", "expected"),
+    ("text", "mark", "expected"),
     [
-        ("20,5", POINT, 20.5),
-        ("1.020,5", COMMA, 1020.5),
-        ("1,020.5", POINT, 1020.5),
-        ("-1.234.020,5", COMMA, -1234020.5),
-        ("35.125", NONE, 35.125),
-        ("12,345", COMMA, 12.345),
-        ("12,345", NONE, 12.345),
-        ("0,345", POINT, 0.345),
+        ("20,5", ".", 20.5),
+        ("1.020,5", ",", 1020.5),
+        ("1,020.5", ".", 1020.5),
+        ("-1.234.020,5", ",", -1234020.5),
+        ("35.125", "", 35.125),
+        ("12,345", ",", 12.345),
+        ("12,345", "", 12.345),
+        ("0,345", ".", 0.345),
     ],
 )
-def test_numbers_with_a_point_or_a_comma(text: str, marks: frozenset[str], expected: float) -> None:
-    assert number(text, marks) == expected
+def test_numbers_with_a_point_or_a_comma(text: str, mark: str, expected: float) -> None:
+    assert number(text, mark) == expected
 
 
-@pytest.mark.parametrize(("text", "marks"), [("12,345", POINT), ("12.345", COMMA)])
-def test_decimals_that_may_be_thousands_are_not_guessed(text: str, marks: frozenset[str]) -> None:
+@pytest.mark.parametrize(("text", "mark"), [("12,345", "."), ("12.345", ",")])
+def test_decimals_that_may_be_thousands_are_not_guessed(text: str, mark: str) -> None:
     with pytest.raises(ValueError, match="told apart"):
-        number(text, marks)
+        number(text, mark)
 
 
 @pytest.mark.parametrize(

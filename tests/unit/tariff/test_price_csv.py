@@ -352,9 +352,11 @@ def test_a_price_that_can_be_read_in_two_ways_is_dropped_and_noted(
     )
 
 
-@pytest.mark.parametrize("cells", [("0.123", "1.234"), ("34,9", "1,234"), ("1,234", "5")])
+@pytest.mark.parametrize(
+    "cells", [("0.123", "1.234"), ("0.1", "0.2", "1,5", "1.234"), ("34,9", "1,234"), ("1,234", "5")]
+)
 def test_three_decimals_are_decimals_where_no_other_mark_speaks_against_it(
-    tmp_path: Path, cells: tuple[str, str]
+    tmp_path: Path, cells: tuple[str, ...]
 ) -> None:
     rows = "".join(f'2025-07-01T{h:02}:00Z;"{cell}"\n' for h, cell in enumerate(cells))
     series = read(tmp_path, "start;price_eur_mwh\n" + rows)
