@@ -32,3 +32,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except GridleafError as error:
         print(f"gridleaf: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"gridleaf: {place}{error.strerror or error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,9 @@ from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import Storage, load
 from gridleaf.store import open_store
 from gridleaf.store.port import CycleRecord
+
+_DIGITS = 18
+"""Those of the largest number of a cycle: stores count in 64 bits."""
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +39,9 @@ def command(
     storage = load(site_file).storage if site_file is not None else Storage(data_dir=data_dir)
     if storage.url_file is None and storage.url_env is None and not storage.data_dir.is_dir():
         raise ConfigError(str(storage.data_dir), "no such folder; give --site or --data-dir")
-    record = asyncio.run(_read(storage, cycle))
+    if cycle != "latest" and not re.fullmatch("[0-9]+", cycle):
+        raise ConfigError(f"cycle {cycle}", 'must be a number or "latest"')
+    record = asyncio.run(_read(storage, cycle)) if len(cycle) <= _DIGITS else None
     if record is None:
         raise ConfigError(f"cycle {cycle}", "no such cycle is stored")
     facts = explain(state_from_json(record.state), decision_from_json(record.decision))
@@ -49,8 +55,6 @@ async def _read(storage: Storage, cycle: str) -> CycleRecord | None:
         if cycle == "latest":
             newest = await store.cycles(limit=1)
             return newest[0] if newest else None
-        if not cycle.isdigit():
-            raise ConfigError(f"cycle {cycle}", 'must be a number or "latest"')
         return await store.cycle(int(cycle))
     finally:
         await store.close()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gridleaf.cli.output import check_output
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import load
 
@@ -82,18 +83,20 @@ def init(
     if site_file.exists():
         raise ConfigError(str(site_file), "exists already; it is not overwritten")
     site_file.parent.mkdir(parents=True, exist_ok=True)
+    # The secrets' folder first: where it cannot be, no half of a site is left behind.
+    passwords = site_file.parent / "secrets"
+    passwords.mkdir(mode=0o700, exist_ok=True)
+    check_output(site_file)
+    check_output(passwords / "password")
     site_file.write_text(TEMPLATE.format(name=site_file.name), encoding="utf-8")
     site = load(site_file)
     for station in site.stations:
         path = station.password_file
         if path is not None and not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(24) + "\n")
-    print(
-        f"Wrote {site_file} and a password for each station under {site_file.parent / 'secrets'}."
-    )
+    print(f"Wrote {site_file} and a password for each station under {passwords}.")
     print(
         f"Next: gridleaf check {site_file}; gridleaf account add {site_file} YOU --role operator;"
     )

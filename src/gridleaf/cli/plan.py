@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gridleaf.cli.output import check_output, writing
 from gridleaf.domain.errors import ConfigError, PlanningFailed
 from gridleaf.plan import (
     Bill,
@@ -46,8 +47,8 @@ def plan(
     """
     if out is not None and out.suffix.lower() not in (".json", ".npz"):
         raise ConfigError(str(out), "must be a .json or a .npz file")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise ConfigError(str(out), "its folder does not exist")
+    if out is not None:
+        check_output(out)
     problem = read_problem(problem_file)
     try:
         result = solve(problem, time_limit_s=time_limit)
@@ -57,7 +58,8 @@ def plan(
         failure = str(error)
     faults = verify(problem, result)
     if out is not None:
-        write_plan(result, out)
+        with writing(out):
+            write_plan(result, out)
     if as_json:
         print(orjson.dumps(summary(result, faults, failure)).decode())
     else:

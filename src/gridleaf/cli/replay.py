@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from gridleaf.cli.logs import set_up_logs
+from gridleaf.cli.output import check_output, writing
 from gridleaf.control.types import Policy
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import load
@@ -27,6 +28,7 @@ from gridleaf.replay.run import prepare
 from gridleaf.replay.run import replay as run_replay
 from gridleaf.replay.world import Scenario
 from gridleaf.tariff import read_price_csv
+from gridleaf.tariff.csv_layout import YEARS, plausible
 
 
 def register(app: typer.Typer) -> None:
@@ -72,8 +74,10 @@ def replay(
     clock, once for each mode.
     """
     set_up_logs(quiet=True)
-    if report is not None and not report.absolute().parent.is_dir():
-        raise ConfigError("report", f"no folder {report.absolute().parent}")
+    if report is not None:
+        check_output(report)
+    if site is not None and evses is not None:
+        raise ConfigError("evses", "a site file says itself which EVSEs there are; leave one out")
     log = read_sessions(sessions, preset=preset, mapping=_mapping(mapping), timezone=timezone)
     series = read_price_csv(prices, timezone=price_timezone or log.timezone)
     scenario = prepare(
@@ -88,7 +92,8 @@ def replay(
     )
     result = _run(scenario, workers, series.notes)
     if report is not None:
-        report.write_text(render(result), encoding="utf-8")
+        with writing(report):
+            report.write_text(render(result), encoding="utf-8")
     if as_json:
         print(json.dumps(to_json(result)))
         return
@@ -132,6 +137,8 @@ def _mapping(entries: list[str] | None) -> dict[str, str]:
         field, found, column = entry.partition("=")
         if not found:
             raise ConfigError("map", f"{entry!r}: expected FIELD=COLUMN")
+        if field.strip() in mapping:
+            raise ConfigError("map", f"{field.strip()!r} is there twice")
         mapping[field.strip()] = column.strip()
     return mapping
 
@@ -142,9 +149,13 @@ def _moment(name: str, text: str | None, timezone: str) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
+        if not plausible(at):
+            raise ValueError(text)
     except ValueError:
         raise ConfigError(
-            name, f"{text!r}: expected a day such as 2019-11-01, or with a time"
+            name,
+            f"{text!r}: expected a day such as 2019-11-01, or with a time, from {YEARS[0]} to "
+            f"{YEARS[1]}",
         ) from None
     return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
 
@@ -159,6 +170,8 @@ def _show(result: ReplayResult, console: Console) -> None:
         console.print(
             f"  {finding.outcome} {finding.count}: {finding.meaning}", highlight=False, markup=False
         )
+    for note in [*quality.notes, *(f"prices: {note}" for note in result.price_notes)]:
+        console.print(f"  {note}", highlight=False, markup=False)
     table = Table(show_edge=False)
     table.add_column("")
     for mode in result.modes:

@@ -7,8 +7,10 @@ dot (``visits.arrive``). Both become the same :class:`Problem`.
 
 from __future__ import annotations
 
+import codecs
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -23,7 +25,7 @@ import orjson
 from numpy.typing import NDArray
 
 from gridleaf.domain.errors import ProblemError
-from gridleaf.plan.problem import Floats, Ints, Nodes, Plan, Problem, Rows, Visits, check
+from gridleaf.plan.problem import Floats, Ints, Nodes, Plan, Problem, Rows, Visits, check, filled
 
 Columns = Mapping[str, Any]
 
@@ -57,6 +59,18 @@ ALWAYS_BY_STEP = (
 )
 """Columns that a :class:`Problem` has as ``(K, T)`` whatever the file has."""
 MAYBE_BY_STEP = ("visits.charge_kw", "visits.discharge_kw")
+ZERO_FOR_NONE = ("nodes.demand_charge_eur_per_kw", "nodes.peak_so_far_kw")
+"""Columns in which null or NaN says 0."""
+UNLIMITED = {
+    "Infinity": (
+        "nodes.import_limit_kw",
+        "nodes.export_limit_kw",
+        "visits.max_kwh",
+        "rows.bound_kw",
+    ),
+    "-Infinity": ("visits.min_kwh",),
+}
+"""Columns in which an infinite number of this name says the same as null."""
 PLAN = {
     "visits": ("charge_kw", "discharge_kw", "unmet_kwh"),
     "nodes": ("import_kw", "export_kw", "over_limit_kw", "shadow_price_eur_per_kwh"),
@@ -173,11 +187,39 @@ def _kind(path: Path) -> str:
 
 def _json(path: Path) -> Any:
     try:
-        return orjson.loads(path.read_bytes())
+        text = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise ProblemError(str(path), str(error.strerror)) from None
+    try:
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ProblemError(str(path), f"is no JSON: {error}") from None
+        try:
+            return _lenient(text)
+        except (ValueError, RecursionError):
+            raise ProblemError(str(path), f"is no JSON: {error}") from None
+
+
+def _lenient(text: bytes) -> Any:
+    """JSON with the bare NaN and Infinity that Python's json module writes.
+
+    NaN becomes null, and so does Infinity where it says no limit; elsewhere it stays a name, which
+    the schema refuses.
+    """
+    document = json.loads(text, parse_constant=lambda name: None if name == "NaN" else name)
+    for name, keys in UNLIMITED.items():
+        for key in keys:
+            group, _, column = key.partition(".")
+            columns = document.get(group) if isinstance(document, dict) else None
+            if isinstance(columns, dict) and isinstance(columns.get(column), list):
+                columns[column] = _without(name, columns[column])
+    return document
+
+
+def _without(name: str, entries: list[Any]) -> list[Any]:
+    return [
+        _without(name, entry) if isinstance(entry, list) else None if entry == name else entry
+        for entry in entries
+    ]
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -186,7 +228,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             return {name: stored[name] for name in stored.files}
     except OSError as error:
         raise ProblemError(str(path), str(error.strerror or error)) from None
-    except (ValueError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise ProblemError(str(path), f"is no .npz file: {error}") from None
 
 
@@ -235,7 +277,7 @@ def _problem(flat: Columns) -> Problem:
         return kind(**dict(zip(_names(kind), columns, strict=True)))
 
     problem = Problem(
-        start=_start(str(flat["start"])),
+        start=_start(flat["start"]),
         step_h=step_h if step_h.ndim else np.full(steps, step_h),
         visits=group(Visits, "visits"),
         nodes=group(Nodes, "nodes"),
@@ -249,7 +291,10 @@ def _names(kind: Any) -> list[str]:
     return [field.name for field in fields(kind)]
 
 
-def _start(text: str) -> datetime:
+def _start(stored: Any) -> datetime:
+    if np.size(stored) != 1:
+        raise ProblemError("start", "must be one time")
+    text = _text("start", np.asarray(stored).item())
     try:
         start = datetime.fromisoformat(text)
     except ValueError:
@@ -257,6 +302,14 @@ def _start(text: str) -> datetime:
     if start.tzinfo is None:
         raise ProblemError("start", "the time has no offset")
     return start.astimezone(UTC)
+
+
+def _text(place: str, entry: Any) -> str:
+    """A text, which arrays may hold as bytes."""
+    try:
+        return entry.decode() if isinstance(entry, bytes) else str(entry)
+    except UnicodeDecodeError:
+        raise ProblemError(place, f"{entry!r} is no text in UTF-8") from None
 
 
 def _count_steps(flat: Columns) -> int:
@@ -286,27 +339,28 @@ def _column(key: str, flat: Columns, counts: Mapping[str, int], steps: int) -> A
     if len(column) != count:
         raise ProblemError(key, f"must have {count} entries, has {len(column)}")
     if key in TEXTS:
-        return tuple(str(entry) for entry in column)
+        return tuple(_text(f"{key}[{i}]", entry) for i, entry in enumerate(column))
     if key in STEPS:
         return _steps(key, column)
     if key == "rows.coefficient":
         return _grid(key, column, counts["visits"])
     if key in ALWAYS_BY_STEP or (key in MAYBE_BY_STEP and _width(column) is not None):
         return _grid(key, column, steps)
-    return _numbers(key, column)
+    numbers = _numbers(key, column)
+    return filled(numbers, 0.0) if key in ZERO_FOR_NONE else numbers
 
 
 def _numbers(key: str, column: Any) -> Floats:
     """Numbers, NaN for null."""
     try:
         return np.array(column, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ProblemError(key, "must be numbers") from None
 
 
 def _steps(key: str, column: Any) -> Ints:
     numbers = _numbers(key, column)
-    for position in np.flatnonzero(numbers != np.round(numbers))[:1]:
+    for position in np.flatnonzero((numbers != np.round(numbers)) | np.isinf(numbers))[:1]:
         raise ProblemError(f"{key}[{position}]", "must be a whole step")
     return numbers.astype(np.int64)
 

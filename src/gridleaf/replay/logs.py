@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from gridleaf.domain.errors import ConfigError
 from gridleaf.replay.presets import FIELDS, PRESETS, UNITS, Column, Preset, detect
-from gridleaf.replay.quality import DataQuality, Findings
+from gridleaf.replay.quality import LONGEST_STAY, DataQuality, Findings
 from gridleaf.replay.table import (
     Table,
     closest,
@@ -26,11 +27,13 @@ from gridleaf.replay.table import (
     seconds,
     to_utc,
 )
+from gridleaf.tariff.csv_layout import decimal_mark
 
 MAX_POWER_KW = 400.0
 """Above this no EVSE of these logs charges [kW]; 400 kW is the CCS class of today."""
 CAPACITY_KWH = (5.0, 700.0)
 """Plausible battery capacities, scooter-like cars to heavy trucks [kWh]."""
+_SOCS = ("soc_arrival", "soc_departure")
 _TIMES = ("arrival", "departure", "charge_end", "requested_departure")
 
 
@@ -147,6 +150,9 @@ def _layout(table: Table, path: Path, name: str | None, mapping: Mapping[str, st
             f"arrival=Start) or give one of the presets {', '.join(sorted(PRESETS))}. "
             f"The file has {', '.join(table.header)}",
         )
+    for name, column in columns.items():
+        if table.header.count(column.name) > 1:
+            raise ConfigError(str(path), f"several columns are named {column.name!r}, for {name}")
     return replace(layout, columns=columns)
 
 
@@ -169,6 +175,13 @@ def _zones(layout: Preset, path: Path, timezone: str | None) -> tuple[ZoneInfo, 
         return ZoneInfo(clock), ZoneInfo(place).key
     except (KeyError, ValueError, OSError):
         raise ConfigError("timezone", f"unknown time zone {timezone or clock!r}") from None
+
+
+def _scale(quantity: str, name: str, column: Column) -> float:
+    try:
+        return factor(quantity, column.name, column.unit)
+    except ValueError as error:
+        raise ConfigError("map", f"{name}: {error}") from None
 
 
 class _Excluded(Exception):
@@ -201,7 +214,7 @@ class _Reader:
         self.clock = clock
         self.findings = Findings()
         self.scale = {
-            name: factor(quantity, self.columns[name].name, self.columns[name].unit)
+            name: _scale(quantity, name, self.columns[name])
             for quantity, names in {
                 "energy": ("energy_kwh", "capacity_kwh", "requested_kwh"),
                 "power": ("max_kw",),
@@ -211,12 +224,29 @@ class _Reader:
             for name in names
             if name in self.columns
         }
-        self.days_first = day_first(
-            row.get(self.columns[name].name, "")
-            for row in table.rows
-            for name in _TIMES
-            if name in self.columns
-        )
+        self.days_first = day_first(self._texts(*_TIMES))
+        # Without evidence a comma in a cell of a comma-separated file may part thousands.
+        self.mark = decimal_mark(self._texts(*self.scale)) or ("" if table.decimal_comma else ".")
+        self.percent_soc = self._percent_soc()
+
+    def _texts(self, *names: str) -> Iterator[str]:
+        """All cells of the columns of these fields."""
+        columns = [self.columns[name].name for name in names if name in self.columns]
+        return (row.get(column, "") for row in self.table.rows for column in columns)
+
+    def _percent_soc(self) -> bool:
+        """Whether the states of charge, given without a unit, can only be per cent."""
+        plain = [
+            name for name in _SOCS if self.scale.get(name) == 1.0 and not self.columns[name].unit
+        ]
+        values = []
+        for text in filter(known, self._texts(*plain)):
+            with suppress(ValueError):
+                values.append(number(text, self.mark))
+        if not values or not all(1 < value <= 100 for value in values):
+            return False
+        self.scale |= dict.fromkeys(plain, 0.01)
+        return True
 
     def visits(self) -> list[LoggedVisit]:
         visits: list[LoggedVisit] = []
@@ -257,8 +287,8 @@ class _Reader:
             return None
         try:
             if name in ("charging_time", "idle_time", "stay"):
-                return seconds(text, self.scale[name], self.table.decimal_comma)
-            value = number(text, self.table.decimal_comma) * self.scale[name]
+                return seconds(text, self.scale[name], self.mark)
+            value = number(text, self.mark) * self.scale[name]
         except ValueError:
             doubts.repaired("optional_unparsable", f"{name} {text!r}")
             return None
@@ -277,13 +307,15 @@ class _Reader:
         return moment.astimezone(UTC) if moment.tzinfo else to_utc(moment, self.clock)[0]
 
     def _visit(self, row: Mapping[str, str], line: int, doubts: _Doubts) -> LoggedVisit:
+        if line in self.table.surplus:
+            raise _Excluded("surplus_cells")
         texts = {name: self._text(row, name) for name in FIELDS[:3]}
         if any(text is None for text in texts.values()):
             raise _Excluded("missing_value")
         try:
             arrival = parse_time(texts["arrival"] or "", self.days_first)
             departure = parse_time(texts["departure"] or "", self.days_first)
-            energy = number(texts["energy_kwh"] or "", self.table.decimal_comma)
+            energy = number(texts["energy_kwh"] or "", self.mark)
         except ValueError:
             raise _Excluded("unparsable_value") from None
         energy *= self.scale["energy_kwh"]
@@ -294,6 +326,8 @@ class _Reader:
         stay = (departed - arrived).total_seconds()
         if stay <= 0:
             raise _Excluded("not_positive_stay")
+        if departed - arrived > LONGEST_STAY:
+            raise _Excluded("implausible_stay")
         if energy < 0:
             raise _Excluded("negative_energy")
         if energy == 0:
@@ -386,13 +420,15 @@ class _Reader:
 
     def _socs(self, row: Mapping[str, str], doubts: _Doubts) -> tuple[float | None, float | None]:
         socs: list[float | None] = []
-        for name in ("soc_arrival", "soc_departure"):
+        for name in _SOCS:
             soc = self._value(row, name, doubts)
             if soc is not None and not 0 <= soc <= 1:
                 doubts.repaired("absurd_soc", f"{name} {soc * 100:g} %")
                 soc = None
             socs.append(soc)
         arrival, departure = socs
+        if self.percent_soc and any(soc is not None for soc in socs):
+            doubts.repaired("percent_soc")
         if arrival is not None and departure is not None and departure < arrival:
             doubts.repaired("falling_soc", f"{arrival * 100:g} % to {departure * 100:g} %")
             return None, None

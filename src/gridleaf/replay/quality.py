@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
+
+from gridleaf.tariff.csv_layout import YEARS
 
 Outcome = Literal["excluded", "repaired", "flagged"]
 
+LONGEST_STAY = timedelta(days=60)
+"""Who plugs in for longer is parked for good, or the log has a slip in a date."""
+
 MEANING: dict[str, str] = {
     "missing_value": "arrival, departure or energy is empty",
-    "unparsable_value": "arrival, departure or energy cannot be read",
+    "unparsable_value": "arrival, departure or energy cannot be read, or is of a year outside of "
+    f"{YEARS[0]} to {YEARS[1]}",
+    "surplus_cells": "more cells than the header: an unquoted decimal comma, perhaps",
     "duplicate": "the same row stands there again",
     "repeated_id": "another visit has the same id; it was numbered",
     "not_positive_stay": "departure is not after arrival",
+    "implausible_stay": f"the stay is longer than {LONGEST_STAY.days} days",
     "negative_energy": "energy is below zero",
     "zero_energy": "nothing was charged",
     "absurd_power": "the mean power of the stay is above 400 kW",
     "optional_unparsable": "an optional value cannot be read; treated as unknown",
     "absurd_max_power": "the stated power is not above 0 or is above 400 kW; treated as unknown",
+    "percent_soc": "states of charge without a unit, all of them above 1, were read as per cent",
     "absurd_soc": "a state of charge outside 0..100 %; treated as unknown",
     "falling_soc": "the state of charge fell while charging; treated as unknown",
     "implausible_capacity": "the capacity contradicts energy and state of charge; treated as unknown",

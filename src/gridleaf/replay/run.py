@@ -56,8 +56,9 @@ def prepare(
         Nothing is left to replay.
     """
     first, last = prices.points[0].start, prices.points[-1].end
-    window = window_of(log, since, until)
-    chosen = select(log, window, Window(start=first, end=last))
+    priced = Window(start=first, end=last)
+    window = window_of(log, since, until, priced)
+    chosen = select(log, window, priced, asked=since is not None or until is not None)
     if site is None:
         usual = median(p.price_per_kwh for p in _near(prices.points, window))
         replay = assumed_site(chosen, prices_file, usual_price=round(usual, 4), evses=evses)
@@ -117,24 +118,36 @@ def replay(
     else:
         done = {m: run_mode(scenario, m, _reporter(m, progress)) for m in modes}
     site = scenario.replay.site
-    buy, sell = scenario.prices()
+    interval_h = site.tariff.demand_interval_min / 60
+    buy, sell, known = scenario.prices()
     return ReplayResult(
         site=site.name,
         timezone=site.timezone,
         currency=site.currency,
         start=scenario.window.start,
         end=scenario.window.end,
-        interval_h=site.tariff.demand_interval_min / 60,
+        interval_h=interval_h,
         import_price=buy,
         export_price=sell,
         import_limit_kw=site.import_limit_kw,
         export_limit_kw=site.export_limit_kw,
         evses=sum(len(s.evses) for s in site.stations),
         data_quality=scenario.replay.quality,
-        price_notes=tuple(price_notes),
+        price_notes=(*price_notes, *_unpriced(known.count(False) * interval_h, site)),
         assumptions=(*scenario.replay.assumptions, *_METHOD),
         modes=tuple(done[m] for m in modes),
         command=command,
+    )
+
+
+def _unpriced(hours: float, site: SiteConfig) -> tuple[str, ...]:
+    """How much of the window was billed without a market price, in words."""
+    buy, sell = site.tariff.import_price, site.tariff.export_price
+    if not hours:
+        return ()
+    return (
+        f"{hours:g} h of the window have no market price and were billed at {buy:g} for buying and "
+        f"{sell:g} for selling a kWh",
     )
 
 

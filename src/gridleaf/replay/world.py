@@ -32,7 +32,7 @@ from gridleaf.sim.station import SimStation
 from gridleaf.sim.vehicle import SimVehicle
 from gridleaf.sim.virtual import run_virtual
 from gridleaf.store.port import SessionRecord
-from gridleaf.tariff import DayAheadSource, PriceCurve, tariff_prices
+from gridleaf.tariff import DayAheadSource, PriceCurve, Prices, tariff_prices
 
 WARM_UP = timedelta(minutes=15)
 """Stations connect, boot and are read before the window begins; cycles then fall on its quarters."""
@@ -57,14 +57,13 @@ class Scenario:
     past: tuple[SessionRecord, ...]
     seed: int
 
-    def prices(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Import and export price of each metering interval of the window."""
+    def prices(self) -> Prices:
+        """Of each metering interval of the window import and export price, and if the market's."""
         interval = timedelta(minutes=self.replay.site.tariff.demand_interval_min)
         count = (self.window.end - self.window.start) // interval
         steps = [interval / timedelta(hours=1)] * count
         curve = PriceCurve.of(self.points)
-        buy, sell, _ = tariff_prices(curve, self.window.start, steps, self.replay.site.tariff)
-        return buy, sell
+        return tariff_prices(curve, self.window.start, steps, self.replay.site.tariff)
 
 
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
@@ -93,7 +92,7 @@ def run_mode(
     """
     start = scenario.window.start - WARM_UP
     recording = run_virtual(lambda clock: _World(scenario, mode, clock, progress).run(), start)
-    buy, sell = scenario.prices()
+    buy, sell, _ = scenario.prices()
     return mode_result(
         mode,
         recording,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 from gridleaf.domain.errors import ConfigError
 
+YEARS = (1990, 2100)
+"""No log and no price series is older or newer: what says so is a slip or stands for "unknown"."""
 ROLES = ("start", "end", "date", "time", "price", "unit", "area", "sequence")
 _HEADER_WITHIN = 20
 _START = {
@@ -31,6 +35,8 @@ _PRICE = re.compile(
 )
 _NO_PRICE = re.compile(r"intraday|imbalance|excvat|exclvat|currency|volume|valid|flag")
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+_PLAIN = re.compile(r"[+\-−]?[\d., '\u00a0]+")
+_THOUSANDS = re.compile(r"[+\-−]?[1-9]\d{0,2}([.,])\d{3}")
 _RANGE = re.compile(r"\s+-\s+")
 _CLOCK = re.compile(r"^(\d{1,2})([ab]?):?(\d{2})(?::(\d{2}))?$")
 _SLASH = re.compile(
@@ -72,12 +78,37 @@ class LocalTime:
         return self.day + timedelta(minutes=self.minutes)
 
 
-def rows_of(text: str) -> list[list[str]]:
+def text_of(data: bytes) -> str:
+    """The text of a file: UTF-16 by its byte-order mark, UTF-8, or else Windows' Western code page."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def rows_of(path: Path, text: str) -> list[list[str]]:
     """The cells of every line; the delimiter is the one the first lines agree on."""
     head = [line for line in text.splitlines()[:_HEADER_WITHIN] if line.strip()]
     counts = {d: sum(min(line.count(d), 30) for line in head) for d in (";", "\t", ",", "|")}
     delimiter = max(counts, key=lambda d: counts[d]) if any(counts.values()) else ","
-    return list(csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True))
+    lines = cells_of(path, text.splitlines(), delimiter, skipinitialspace=True)
+    return [cells for _, cells in lines]
+
+
+def cells_of(
+    path: Path, lines: Iterable[str], delimiter: str, *, skipinitialspace: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of each line; raises :class:`ConfigError` where a cell has no end."""
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=skipinitialspace)
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise ConfigError(
+            f"{path}:{reader.line_num}", f"{error}; is a quotation mark left open?"
+        ) from None
 
 
 def find_layout(
@@ -191,6 +222,26 @@ def number(text: str) -> float | None:
     return float(plain) if _NUMBER.match(plain) else None
 
 
+def decimal_mark(texts: Iterable[str]) -> str:
+    """Point or comma: what stands before decimals in most numbers that can be read in one way only.
+
+    "" where no number tells.
+    """
+    marks: Counter[str] = Counter()
+    for text in texts:
+        found = [c for c in text if c in ".,"] if _PLAIN.fullmatch(text) else []
+        # Of both the last one; a single one unless three digits follow, which may be thousands.
+        if len(set(found)) == 2 or (len(found) == 1 and not _THOUSANDS.fullmatch(text)):
+            marks[found[-1]] += 1
+    return max(marks, key=lambda mark: marks[mark], default="")
+
+
+def ambiguous(text: str, mark: str) -> bool:
+    """Whether ``1,234`` may be a thousand: ``mark`` is another one for decimals."""
+    parts = _THOUSANDS.fullmatch(text)
+    return parts is not None and mark not in ("", parts[1])
+
+
 def moment(text: str, *, month_first: bool) -> datetime | LocalTime | None:
     """A time in any of the known notations; of a range ``A - B`` the start.
 
@@ -204,7 +255,8 @@ def moment(text: str, *, month_first: bool) -> datetime | LocalTime | None:
         text = text[: named.start()]
     if re.fullmatch(r"\d{10}(\.\d+)?|\d{13}", text):
         seconds = float(text) / (1000 if len(text) == 13 else 1)
-        return datetime.fromtimestamp(seconds, UTC)
+        at = datetime.fromtimestamp(seconds, UTC)
+        return at if plausible(at) else None
     if parts := _SLASH.match(text):
         first, second, year, hour, minute, second_s = parts.groups()
         day, month = (second, first) if month_first else (first, second)
@@ -213,12 +265,19 @@ def moment(text: str, *, month_first: bool) -> datetime | LocalTime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         return None
+    if not plausible(at):
+        return None
     if offset is not None and at.tzinfo is None:
         at = at.replace(tzinfo=offset)
     if at.tzinfo is not None:
         return at.astimezone(UTC)
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
     return LocalTime(midnight, (at - midnight).total_seconds() / 60)
+
+
+def plausible(at: datetime) -> bool:
+    """Whether a time is within :data:`YEARS`."""
+    return YEARS[0] <= at.year <= YEARS[1]
 
 
 def day_and_clock(date: str, clock: str, *, month_first: bool) -> LocalTime | None:

@@ -83,12 +83,17 @@ def read_price_csv(
     ConfigError
         With path, line and reason, when the file cannot be read as prices at all.
     """
-    rows = csv_layout.rows_of(_text(path))
+    if timezone is not None:
+        _zone(path, timezone)
+    rows = csv_layout.rows_of(path, _text(path))
     layout = csv_layout.find_layout(path, rows, columns)
     notes = _Notes()
     body = list(_body(path, rows, layout, notes))
     if not body:
-        raise ConfigError(f"{path}:{layout.header_row + 2}", "no row with a time and a price")
+        raise ConfigError(
+            f"{path}:{layout.header_row + 2}",
+            "; ".join(("no row with a time and a price", *notes.sentences())),
+        )
     _place(path, body, layout.zone or timezone, notes)
     points = _points(_unique(body, notes), notes)
     believed, refused = sift(points)
@@ -110,10 +115,7 @@ def _text(path: Path) -> str:
         raise ConfigError(str(path), getattr(error, "strerror", None) or str(error)) from None
     if len(data) > _MAX_BYTES:
         raise ConfigError(str(path), f"larger than {_MAX_BYTES // 1_000_000} MB")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+    return csv_layout.text_of(data)
 
 
 def _body(
@@ -121,6 +123,7 @@ def _body(
 ) -> Iterator[_Row]:
     """Rows that hold a time and a price of the wanted auction; the others go to the notes."""
     first = layout.header_row + 1
+    mark = csv_layout.decimal_mark(layout.cell(row, "price") for row in rows[first:])
     times = [layout.cell(row, "date") or layout.cell(row, "start") for row in rows[first:]]
     month_first = csv_layout.month_comes_first(path, times)
     in_name = None if layout.unit is None else csv_layout.kwh_in(layout.unit)
@@ -128,6 +131,11 @@ def _body(
     areas: dict[str, int] = {}
     for line, row in enumerate(rows[first:], first + 1):
         if not any(cell.strip() for cell in row):
+            continue
+        if any(cell.strip() for cell in row[len(layout.names) :]):
+            notes.add(
+                "rows dropped that have more cells than the header", f"line {line} {_brief(row)}"
+            )
             continue
         if layout.cell(row, "sequence").lower() not in _FIRST_AUCTION:
             notes.add("rows of another auction dropped", f"line {line}")
@@ -148,9 +156,15 @@ def _body(
         if at is None:
             notes.add("rows dropped whose time cannot be read", f"line {line} {_brief(row)}")
             continue
-        price = csv_layout.number(layout.cell(row, "price"))
+        cell = layout.cell(row, "price")
+        price = csv_layout.number(cell)
+        if csv_layout.ambiguous(cell, mark):
+            notes.add(
+                "rows dropped whose price can be read in two ways, decimals or thousands",
+                f"line {line} {cell!r}",
+            )
+            continue
         if price is None:
-            cell = layout.cell(row, "price")
             notes.add("rows dropped whose price is not a number", f"line {line} {cell!r}")
             continue
         unit = layout.cell(row, "unit")
@@ -179,14 +193,18 @@ def _place(path: Path, body: Sequence[_Row], zone: str | None, notes: _Notes) ->
             f"{path}:{local[0].line}",
             "times without an offset: say which zone they are in (timezone, e.g. Europe/Berlin)",
         )
-    try:
-        tz = ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        raise ConfigError(str(path), f"unknown time zone {zone!r}") from None
+    tz = _zone(path, zone)
     if _local(local[0]).naive > _local(local[-1]).naive:
         local.reverse()
     for day, group in groupby(local, key=lambda row: _local(row).day):
         _place_day(day, list(group), tz, notes)
+
+
+def _zone(path: Path, name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(str(path), f"unknown time zone {name!r}") from None
 
 
 def _place_day(day: datetime, rows: Sequence[_Row], zone: ZoneInfo, notes: _Notes) -> None:

@@ -115,6 +115,28 @@ def test_unusable_input_ends_with_2_and_says_where(
     assert "its folder does not exist" in capsys.readouterr().err
 
 
+def test_a_plan_that_cannot_be_written_is_told_before_the_problem_is_solved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "solve", lambda *_, **__: pytest.fail("was solved"))
+    out = tmp_path / "plan.json"
+    out.mkdir()
+    assert run(EXAMPLES[0], "--out", out) == 2
+    assert capsys.readouterr().err == f"gridleaf: {out}: is a folder\n"
+
+
+def test_a_file_that_cannot_be_written_to_its_end_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(plan: Any, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "write_plan", full)
+    out = tmp_path / "plan.json"
+    assert run(EXAMPLES[0], "--out", out) == 2
+    assert capsys.readouterr().err == f"gridleaf: {out}: No space left on device\n"
+
+
 def test_nothing_but_the_summary_is_printed_even_by_the_solver() -> None:
     """HiGHS greets on standard output past Python: that must not spoil what a program reads."""
     code = "from gridleaf.cli import main; main()"
@@ -125,3 +147,14 @@ def test_nothing_but_the_summary_is_printed_even_by_the_solver() -> None:
         timeout=120,
     )
     assert json.loads(result.stdout)["verified"] is True
+
+
+def test_an_error_of_the_system_ends_with_2_and_names_the_file_and_the_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(command, "read_problem", refused)
+    assert run("locked.json") == 2
+    assert capsys.readouterr().err == "gridleaf: locked.json: Permission denied\n"

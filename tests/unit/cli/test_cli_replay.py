@@ -79,15 +79,48 @@ def test_a_table_for_people(files: tuple[Path, Path], capfd: pytest.CaptureFixtu
         assert line in out
 
 
+def test_a_slip_in_a_departure_year_does_not_keep_the_replay_running_for_years(
+    files: tuple[Path, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without ``--to`` the window ends with the visits that the prices cover; gaps are told."""
+    log, prices = files
+    with log.open("a", encoding="utf-8") as file:
+        file.write("06.05.2024 08:00;06.05.2099 14:00;12000\n")
+    lines = prices.read_text(encoding="utf-8").splitlines(keepends=True)
+    prices.write_text("".join(line for line in lines if "06T10:00Z" not in line), encoding="utf-8")
+    asked = arguments(log, prices)
+    del asked[asked.index("--to") : asked.index("--to") + 2]
+    assert run([*asked, "--json"]) == 0
+    data = json.loads(capfd.readouterr().out)
+    assert (data["start"], data["end"]) == (
+        "2024-05-05T22:00:00+00:00",
+        "2024-05-06T22:00:00+00:00",
+    )
+    assert "implausible_stay" in [f["kind"] for f in data["data_quality"]["findings"]]
+    assert data["data_quality"]["price_notes"] == [
+        "1 gaps, 1 h without a price, first: 2024-05-06T10:00Z",
+        "1 h of the window have no market price and were billed at 0.02 for buying and 0.02 for "
+        "selling a kWh",
+    ]
+    assert run(asked) == 0
+    assert "prices: 1 h of the window have no market price" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
         (["--from", "yesterday"], "from: 'yesterday'"),
+        (["--from", "0001-01-01"], "from 1990 to 2100"),
+        (["--to", "9999-12-31"], "from 1990 to 2100"),
         (["--from", "2024-05-07"], "not before"),
         (["--from", "2025-05-06", "--to", "2025-05-07"], "no session between"),
         (["--map", "energy_kwh"], "expected FIELD=COLUMN"),
+        (["--map", "energy_kwh=Menge:Wh"], "'energy_kwh' is there twice"),
         (["--preset", "unknown"], "no preset"),
-        (["--report", "/nowhere/at/all.html"], "no folder"),
+        (["--price-timezone", "X/Y"], "unknown time zone 'X/Y'"),
+        (["--site", "site.toml", "--evses", "3"], "leave one out"),
+        (["--report", "/nowhere/at/all.html"], "its folder does not exist"),
+        (["--report", "."], "is a folder"),
         (["--site", "missing.toml"], "missing.toml"),
     ],
 )

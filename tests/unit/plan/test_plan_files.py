@@ -178,6 +178,7 @@ def test_arrays_by_hand_are_the_same_problem(tmp_path: Path) -> None:
     [
         ({"visits.colour": np.zeros(1)}, "visits.colour", "is unknown"),
         ({"visits.arrive": np.array([0.5])}, "visits.arrive[0]", "whole step"),
+        ({"visits.depart": np.array([np.inf])}, "visits.depart[0]", "whole step"),
         ({"visits.energy_kwh": np.array(["a"])}, "visits.energy_kwh", "must be numbers"),
         ({"visits.energy_kwh": np.array(3.0)}, "visits.energy_kwh", "must be a column"),
         ({"visits.energy_kwh": np.zeros((1, 4))}, "visits.energy_kwh", "shape"),
@@ -201,6 +202,16 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     np.savez(file, **{k: v for k, v in arrays().items() if k != "visits.charge_kw"})
     with pytest.raises(ProblemError, match=r"visits\.charge_kw: is missing"):
         read_problem(file)
+
+
+def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, start=np.zeros(1))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ProblemError, match=r"is no \.npz file: .* is encrypted"):
+        read_problem(path)
 
 
 @pytest.mark.parametrize("name", ["x.json", "x.npz"])
@@ -233,3 +244,57 @@ def test_a_plan_with_unknown_or_missing_parts_is_refused(tmp_path: Path) -> None
     np.savez(path, **parts, extra=np.zeros(1))
     with pytest.raises(ProblemError, match="extra: is unknown"):
         read_plan(path)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte-order mark"])
+def test_what_python_writes_for_no_limit_is_read_as_null(mark: bytes, tmp_path: Path) -> None:
+    none, bare = dict(DOCUMENT), dict(DOCUMENT)
+    for document, nan, most, least in (
+        (none, None, None, None),
+        (bare, math.nan, math.inf, -math.inf),
+    ):
+        document["visits"] = ONE_CAR | {"target_kwh": [nan], "max_kwh": [most], "min_kwh": [least]}
+        document["nodes"] = ONE_SITE | {
+            "import_limit_kw": [[most, nan, 5, 6]],
+            "export_limit_kw": [most],
+            "demand_charge_eur_per_kw": [nan],
+        }
+    path = tmp_path / "problem.json"
+    path.write_bytes(mark + json.dumps(bare).encode())
+    same(read_problem(path), problem_of(none))
+
+
+def test_an_infinite_number_that_says_nothing_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "problem.json"
+    path.write_text(json.dumps(with_column("visits", target_kwh=[math.inf])))
+    with pytest.raises(ProblemError, match=r'visits\.target_kwh\[0\]: "Infinity" is not'):
+        read_problem(path)
+
+
+def test_no_demand_charge_and_no_peak_so_far_are_0_in_both_kinds_of_file(tmp_path: Path) -> None:
+    names = ("demand_charge_eur_per_kw", "peak_so_far_kw")
+    path = tmp_path / "problem.npz"
+    np.savez(path, **(arrays() | {f"nodes.{name}": np.array([np.nan]) for name in names}))
+    for problem in (
+        problem_of(with_column("nodes", **{name: [None] for name in names})),
+        read_problem(path),
+    ):
+        assert problem.nodes.demand_charge_eur_per_kw.tolist() == [0]
+        assert problem.nodes.peak_so_far_kw.tolist() == [0]
+
+
+def test_arrays_may_hold_one_time_and_names_as_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "bytes.npz"
+    texts = ("visits.id", "visits.node", "nodes.id")
+    start = np.array([b"2026-01-05T12:00:00Z"])
+    np.savez(
+        path,
+        **(arrays() | {"start": start} | {name: arrays()[name].astype("S") for name in texts}),
+    )
+    same(read_problem(path), problem_of(DOCUMENT))
+    np.savez(path, **(arrays() | {"start": np.array(["2026-01-05T12:00:00Z"] * 2)}))
+    with pytest.raises(ProblemError, match="start: must be one time"):
+        read_problem(path)
+    np.savez(path, **(arrays() | {"nodes.id": np.array([b"\xff"])}))
+    with pytest.raises(ProblemError, match=r"nodes\.id\[0\]: .* is no text"):
+        read_problem(path)

@@ -89,7 +89,7 @@ def test_boulder_is_utc_whatever_the_zone_label_says(tmp_path: Path) -> None:
     assert visit.stay_h == 1.0
     assert visit.charging_h == pytest.approx(59 / 60)
     assert found(log) == {
-        "not_positive_stay": ("excluded", 1),
+        "unparsable_value": ("excluded", 1),
         "zone_label_disagrees": ("flagged", 1),
     }
 
@@ -213,6 +213,30 @@ def test_wrong_use_is_refused_with_what_there_is(tmp_path: Path) -> None:
         read_sessions(path, timezone="Mars/Base")
 
 
+@pytest.mark.parametrize(
+    ("mapping", "reason"),
+    [
+        ({"energy_kwh": "energy_kwh:W"}, "map: energy_kwh: unit 'W': expected one of kWh, Wh"),
+        ({"max_kw": "max_kw:kWh"}, "map: max_kw: unit 'kWh'"),
+    ],
+)
+def test_a_unit_that_does_not_fit_is_refused(
+    tmp_path: Path, mapping: dict[str, str], reason: str
+) -> None:
+    path = write(tmp_path, OWN + "2024-05-06 08:00,2024-05-06 09:00,1,,,,,,,\n")
+    with pytest.raises(ConfigError, match=reason):
+        read_sessions(path, mapping=mapping)
+
+
+def test_a_name_that_two_columns_have_is_refused_where_it_is_used(tmp_path: Path) -> None:
+    rows = "2024-05-06 08:00,2024-05-06 09:00,1,2\n"
+    path = write(tmp_path, "arrival,departure,energy_kwh,energy_kwh\n" + rows)
+    with pytest.raises(ConfigError, match="several columns are named 'energy_kwh'"):
+        read_sessions(path)
+    path = write(tmp_path, "arrival,departure,energy_kwh,note,note\n" + rows)
+    assert len(read_sessions(path).visits) == 1
+
+
 def row(arrival: str, departure: str, energy: str = "5", rest: str = ",,,,,,") -> str:
     return f"{arrival},{departure},{energy},{rest}\n"
 
@@ -314,6 +338,95 @@ def test_a_stated_stay_that_disagrees_is_flagged(tmp_path: Path) -> None:
     log = read_sessions(write(tmp_path, CLEAN + rows))
     assert found(log) == {"stay_disagrees": ("flagged", 1)}
     assert log.visits[0].flags == ("stay_disagrees",)
+
+
+def test_rows_whose_cells_are_out_of_place_are_excluded(tmp_path: Path) -> None:
+    text = (
+        "arrival,departure,energy_kwh\n"
+        "2024-05-06 08:00,2024-05-06 10:00,10,5\n2024-05-07 08:00,2024-05-07 10:00,10\n"
+    )
+    log = read_sessions(write(tmp_path, text))
+    assert [v.energy_kwh for v in log.visits] == [10.0]
+    assert found(log) == {"surplus_cells": ("excluded", 1)}
+
+
+def test_slips_in_dates_are_excluded(tmp_path: Path) -> None:
+    rows = [
+        row("2024-05-06 08:00", "2099-05-06 10:00"),
+        row("2024-05-06 08:00", "2024-07-05 08:00", "100"),
+        row("2024-05-06 08:00", "2024-07-05 08:01", "100"),
+        row("2024-05-06 08:00", "9999-12-31T23:59-10:00"),
+        row("0001-01-01T00:00+01:00", "2024-05-06 08:00"),
+        row("9999-12-31", "9999-12-31"),
+        row("9999-12-31 10:00", "9999-12-31 11:00"),
+    ]
+    log = read_sessions(write(tmp_path, OWN + "".join(rows)), timezone="America/Denver")
+    assert [v.stay_h for v in log.visits] == [24 * 60]
+    assert found(log) == {
+        "implausible_stay": ("excluded", 2),
+        "unparsable_value": ("excluded", 4),
+    }
+
+
+def test_states_of_charge_that_can_only_be_per_cent_are_read_so(tmp_path: Path) -> None:
+    rows = [
+        row("2024-05-06 08:00", "2024-05-06 10:00", "5", ",,,42,80,,"),
+        row("2024-05-07 08:00", "2024-05-07 10:00", "5", ",,,,100,,"),
+        row("2024-05-08 08:00", "2024-05-08 10:00", "5", ",,,,,,"),
+    ]
+    log = read_sessions(write(tmp_path, OWN + "".join(rows)))
+    assert [(v.arrival_soc, v.departure_soc) for v in log.visits] == [
+        (pytest.approx(0.42), pytest.approx(0.8)),
+        (None, 1.0),
+        (None, None),
+    ]
+    assert found(log) == {"percent_soc": ("repaired", 2)}
+    rows.append(row("2024-05-09 08:00", "2024-05-09 10:00", "5", ",,,0.4,,,"))
+    log = read_sessions(write(tmp_path, OWN + "".join(rows)))
+    assert found(log) == {"absurd_soc": ("repaired", 3)}
+    assert log.visits[3].arrival_soc == 0.4
+
+
+@pytest.mark.parametrize(
+    ("text", "energies"),
+    [
+        ('a,d,e\n{0},"20,5"\n{1},"12,345"\n', [20.5, 12.345]),
+        ('a,d,e\n{0},"20.5"\n{1},"12,345"\n', [20.5]),
+        ('a,d,e\n{0},20\n{1},"12,345"\n', [20.0]),
+        ("a;d;e\n{0};20,5\n{1};1.020,5\n", [20.5, 1020.5]),
+        ("a;d;e\n{0};20,5\n{1};1.020\n", [20.5]),
+        ("a;d;e\n{0};35.125\n{1};12.5\n", [35.125, 12.5]),
+    ],
+)
+def test_decimals_are_read_unless_they_may_be_thousands(
+    tmp_path: Path, text: str, energies: list[float]
+) -> None:
+    days = ("1714975200,1715148000", "1715234400,1715407200")
+    sep = text[1]
+    path = write(tmp_path, text.format(*(day.replace(",", sep) for day in days)))
+    log = read_sessions(path, mapping={"arrival": "a", "departure": "d", "energy_kwh": "e"})
+    assert [v.energy_kwh for v in log.visits] == energies
+    ambiguous = {"unparsable_value": ("excluded", 1)} if len(energies) < 2 else {}
+    assert found(log) == ambiguous
+    assert log.visits[0].arrived_at == at("2024-05-06 06:00")
+
+
+def test_absurd_durations_are_unknown(tmp_path: Path) -> None:
+    text = "arrival,departure,energy_kwh,charging_min\n2024-05-06 08:00,2024-05-06 10:00,10,1e300\n"
+    log = read_sessions(write(tmp_path, text))
+    assert log.visits[0].charge_end_at is None
+    assert found(log) == {"optional_unparsable": ("repaired", 1)}
+
+
+def test_acn_user_inputs_may_be_one_object(tmp_path: Path) -> None:
+    item = {
+        "connectionTime": "Mon, 25 Mar 2019 16:24:42 GMT",
+        "disconnectTime": "Tue, 26 Mar 2019 01:32:12 GMT",
+        "kWhDelivered": 6.146,
+        "userInputs": {"kWhRequested": 5},
+    }
+    log = read_sessions(write(tmp_path, json.dumps([item]), "acn.json"))
+    assert log.visits[0].requested_kwh == 5.0
 
 
 def test_an_unknown_kind_of_finding_cannot_be_reported() -> None:

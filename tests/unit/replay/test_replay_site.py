@@ -223,14 +223,29 @@ def test_a_site_without_evses_is_refused() -> None:
 
 
 def test_the_window_is_whole_local_days_by_default() -> None:
-    window = window_of(log_of(visit(1, 8, 12), visit(2, 30, 31)), None, None)
+    window = window_of(log_of(visit(1, 8, 12), visit(2, 30, 31)), None, None, ALWAYS)
     assert window == Window(
         start=datetime(2024, 5, 5, 22, tzinfo=UTC), end=datetime(2024, 5, 7, 22, tzinfo=UTC)
     )
     with pytest.raises(ConfigError, match="not before"):
-        window_of(log_of(visit(1, 8, 12)), DAY, DAY)
+        window_of(log_of(visit(1, 8, 12)), DAY, DAY, ALWAYS)
     with pytest.raises(ConfigError, match="no usable session"):
-        window_of(log_of(), None, None)
+        window_of(log_of(), None, None, ALWAYS)
+
+
+def test_a_slip_in_a_year_does_not_make_the_window_longer_than_the_prices() -> None:
+    priced = Window(start=DAY - timedelta(days=1), end=DAY + timedelta(days=3))
+    log = log_of(visit(1, -900, -890), visit(2, 8, 12), visit(3, 9, 75 * 8766), visit(4, 900, 901))
+    window = window_of(log, None, None, priced)
+    assert window == Window(
+        start=datetime(2024, 5, 5, 22, tzinfo=UTC), end=datetime(2024, 5, 6, 22, tzinfo=UTC)
+    )
+    chosen = select(log, window, priced, asked=False)
+    assert [v.visit_id for v in chosen.visits] == ["v2", "v3"]
+    assert counts(chosen) == {"outside_prices": ("excluded", 2), "cut_at_end": ("repaired", 1)}
+    later = Window(start=DAY + timedelta(days=2), end=DAY + timedelta(days=3))
+    with pytest.raises(ConfigError, match="no session that the prices"):
+        window_of(log, None, None, later)
 
 
 def test_what_lies_outside_of_window_and_prices_is_counted_and_what_sticks_out_is_cut() -> None:

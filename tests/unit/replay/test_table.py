@@ -46,10 +46,14 @@ def test_gzip_is_recognised_by_content(tmp_path: Path) -> None:
         (b"a,b\n", "no rows"),
         (b"", "no rows"),
         (b"\x1f\x8bnonsense", "gzipped"),
-        (b"a\xff\xfe,b\n1,2\n", "UTF-8"),
+        (b"a\0,b\n1,2\n", "spreadsheet"),
+        (b'a,b\n1,2\n"' + b"x" * 200_000, r"log\.csv:3: field larger .* left open"),
         (b"{broken", "JSON"),
         (b'{"_items": 3}', "list of sessions"),
         (b"[]", "no sessions"),
+        (b"[" * 100_000, "JSON"),
+        (b'[{"a": 1}, {"userInputs": [1]}]', "session 2: userInputs must be a list of objects"),
+        (b'[{"userInputs": "x"}]', "session 1: userInputs must be"),
     ],
 )
 def test_what_is_no_table_is_refused_with_the_reason(
@@ -110,12 +114,65 @@ def test_durations_and_numbers() -> None:
     assert seconds("1:28:23", 60) == 5303
     assert seconds("2:30", 60) == 9000
     assert seconds("90", 60) == 5400
-    assert number("1,5", decimal_comma=True) == 1.5
-    for bad in ("nan", "inf", "1,5", "x"):
+    for bad in ("nan", "inf", "1,5,2", "1.02,5", "1,020,5", "x"):
         with pytest.raises(ValueError, match=r"."):
             number(bad)
     with pytest.raises(ValueError, match="not a duration"):
         seconds("1:2:3:4", 1)
+    for endless in ("1e300", "inf:00", "999999:00"):
+        with pytest.raises(ValueError, match=r"."):
+            seconds(endless, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "mark", "expected"),
+    [
+        ("20,5", ".", 20.5),
+        ("1.020,5", ",", 1020.5),
+        ("1,020.5", ".", 1020.5),
+        ("-1.234.020,5", ",", -1234020.5),
+        ("35.125", "", 35.125),
+        ("12,345", ",", 12.345),
+        ("12,345", "", 12.345),
+        ("0,345", ".", 0.345),
+    ],
+)
+def test_numbers_with_a_point_or_a_comma(text: str, mark: str, expected: float) -> None:
+    assert number(text, mark) == expected
+
+
+@pytest.mark.parametrize(("text", "mark"), [("12,345", "."), ("12.345", ",")])
+def test_decimals_that_may_be_thousands_are_not_guessed(text: str, mark: str) -> None:
+    with pytest.raises(ValueError, match="told apart"):
+        number(text, mark)
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["9999-12-31T23:59-10:00", "0001-01-01T00:00+01:00", "1970-01-01 00:00", "2101-01-01 00:00"],
+)
+def test_years_that_no_log_is_of_are_refused(time: str) -> None:
+    with pytest.raises(ValueError, match="year"):
+        parse_time(time)
+
+
+@pytest.mark.parametrize("text", ["2024010112", "13:30 PM", "2024-05-06 13:30 PM"])
+def test_times_that_could_be_two_or_none_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_time(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_the_encoding_is_found(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes("Säule;b\nGröße;2\n".encode(encoding))
+    assert read_table(path).rows == ({"Säule": "Größe", "b": "2"},)
+
+
+def test_rows_with_more_cells_than_the_header_are_marked(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("a,b\n1,2\n10,5,2\n3,4,\n", encoding="utf-8")
+    assert read_table(path).surplus == {3}
 
 
 @pytest.mark.parametrize(
@@ -125,6 +182,9 @@ def test_durations_and_numbers() -> None:
         ("2018-03-23T09:49:02Z", datetime(2018, 3, 23, 9, 49, 2, tzinfo=UTC)),
         ("2018/01/12 15:54:00+00", datetime(2018, 1, 12, 15, 54, tzinfo=UTC)),
         ("Mon, 25 Mar 2019 16:24:42 GMT", datetime(2019, 3, 25, 16, 24, 42, tzinfo=UTC)),
+        ("1714975200", datetime(2024, 5, 6, 6, tzinfo=UTC)),
+        ("1714975200.5", datetime(2024, 5, 6, 6, 0, 0, 500_000, tzinfo=UTC)),
+        ("1714975200000", datetime(2024, 5, 6, 6, tzinfo=UTC)),
     ],
 )
 def test_times_with_an_offset(text: str, expected: datetime) -> None:
@@ -138,11 +198,19 @@ def test_times_with_an_offset(text: str, expected: datetime) -> None:
         ("31.12.2021 13:45", None),
         ("31/12/2021 13:45", True),
         ("12/31/2021 13:45:00", False),
+        ("12/31/2021 1:45 PM", False),
+        ("31.12.2021 01:45:00 p.m.", None),
+        ("2021-12-31 1:45pm", None),
     ],
 )
 def test_times_without_an_offset(text: str, days_first: bool | None) -> None:
     parsed = parse_time(text, days_first)
     assert parsed.replace(second=0) == datetime(2021, 12, 31, 13, 45)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(("text", "hour"), [("12:05 AM", 0), ("12:05 PM", 12), ("9:05", 9)])
+def test_hours_of_half_a_day_and_of_one_digit(text: str, hour: int) -> None:
+    assert parse_time(f"2021-12-31 {text}") == datetime(2021, 12, 31, hour, 5)  # noqa: DTZ001
 
 
 def test_dates_that_can_be_read_both_ways_are_not_guessed() -> None:

@@ -295,3 +295,77 @@ def test_american_dates_are_recognised_when_they_must_be(tmp_path: Path) -> None
     text = "start,price\n01/02/2025 00:00,0.1\n01/13/2025 00:00,0.2\n"
     starts = [p.start for p in read(tmp_path, text, timezone="UTC").points]
     assert starts == [datetime(2025, 1, d, tzinfo=starts[0].tzinfo) for d in (2, 13)]
+
+
+def test_a_cell_without_an_end_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = f"start,price\n2025-07-01T00:00Z,0.1\n2025-07-01T01:00Z,{'1' * 200_000}\n"
+    with pytest.raises(ConfigError, match=r"prices\.csv:3: field larger .* left open"):
+        read(tmp_path, text)
+
+
+def test_prices_in_utf_16_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_bytes("Début;start;price\nà;2025-07-01T00:00Z;0,5\n".encode("utf-16"))
+    assert read_price_csv(path).points[0].price_per_kwh == 0.5
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["0001-01-01T00:00+01:00", "9999-12-31T23:59-10:00", "9999-12-31", "2101-01-01T00:00Z"],
+)
+def test_a_time_of_no_plausible_year_is_dropped_and_noted(tmp_path: Path, time: str) -> None:
+    rows = f"{time},80\n{time},80\n2025-07-01T00:00Z,80\n"
+    series = read(tmp_path, "start,price_eur_mwh\n" + rows, timezone="Europe/Berlin")
+    assert len(series.points) == 1
+    assert series.notes == (
+        f"2 rows dropped whose time cannot be read, first: line 2 '{time}, 80'",
+    )
+
+
+def test_a_row_with_more_cells_than_the_header_is_dropped_and_noted(tmp_path: Path) -> None:
+    """An unquoted decimal comma: the cents would be read as something else, or not at all."""
+    rows = "2025-07-01T00:00Z,34,94\n2025-07-01T01:00Z,35\n2025-07-01T02:00Z,36,\n"
+    series = read(tmp_path, "start,price_eur_mwh\n" + rows)
+    assert table(series) == [("07-01T01:00", 0.035), ("07-01T02:00", 0.036)]
+    assert series.notes == (
+        "1 rows dropped that have more cells than the header, "
+        "first: line 2 '2025-07-01T00:00Z, 34, 94'",
+    )
+    with pytest.raises(ConfigError, match="no row with a time and a price; 1 rows dropped"):
+        read(tmp_path, "start,price_eur_mwh\n2025-07-01T00:00Z,34,94\n")
+
+
+@pytest.mark.parametrize(
+    ("others", "doubtful"),
+    [(("34.94", "1.5"), "1,234"), (("34,94", "1.020,5"), "1.234"), (("34.94", "1,5"), "1,234")],
+)
+def test_a_price_that_can_be_read_in_two_ways_is_dropped_and_noted(
+    tmp_path: Path, others: tuple[str, str], doubtful: str
+) -> None:
+    cells = (*others, doubtful)
+    rows = "".join(f'2025-07-01T{h:02}:00Z,"{cell}"\n' for h, cell in enumerate(cells))
+    series = read(tmp_path, "start,price_eur_mwh\n" + rows)
+    assert len(series.points) == 2
+    assert series.notes == (
+        "1 rows dropped whose price can be read in two ways, decimals or thousands, "
+        f"first: line 4 '{doubtful}'",
+    )
+
+
+@pytest.mark.parametrize(
+    "cells", [("0.123", "1.234"), ("0.1", "0.2", "1,5", "1.234"), ("34,9", "1,234"), ("1,234", "5")]
+)
+def test_three_decimals_are_decimals_where_no_other_mark_speaks_against_it(
+    tmp_path: Path, cells: tuple[str, ...]
+) -> None:
+    rows = "".join(f'2025-07-01T{h:02}:00Z;"{cell}"\n' for h, cell in enumerate(cells))
+    series = read(tmp_path, "start;price_eur_mwh\n" + rows)
+    assert [p.price_per_kwh * 1000 for p in series.points] == [
+        pytest.approx(float(cell.replace(",", "."))) for cell in cells
+    ]
+    assert series.notes == ()
+
+
+def test_an_unknown_zone_is_refused_even_where_no_time_needs_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown time zone 'X/Y'"):
+        read(tmp_path, "start,price\n2025-07-01T00:00Z,0.1\n", timezone="X/Y")
