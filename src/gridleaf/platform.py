@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 from gridleaf.control.accounts import Totals
 from gridleaf.control.decide import Solver
@@ -39,6 +39,10 @@ from gridleaf.web.notices import Notices
 from gridleaf.web.port import Notice, Savings, StationView
 
 log = structlog.get_logger()
+
+NOT_APPLIED = Counter(
+    "gridleaf_events_not_applied", "Events that are stored and not in the live view", ["kind"]
+)
 
 CHARGE_ONLY = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
 BIDIRECTIONAL = ("AC_BPT", "DC_BPT")
@@ -132,7 +136,7 @@ class Platform:
         """Rebuild the live view from the store: open transactions, wishes, setpoints, sums."""
         store, live = self._store, self.controller.live
         for stored in await store.open_history():
-            live.apply(stored.event)
+            self._fold(live.apply, stored.event)
         live.take_over()
         for station in live.stations.values():
             station.online = False
@@ -252,7 +256,7 @@ class Platform:
             return new
         live = self.controller.live
         latched, missing = live.grid_event, self._misses_reports(event)
-        session = self.controller.apply(event)
+        session = self._fold(self.controller.apply, event)
         for over in live.take_over():
             self._visits.add(over.record())
             await self._guarded("session", self._store.save_session(over.record()))
@@ -272,6 +276,17 @@ class Platform:
         if not missing and isinstance(event, TransactionReported) and self._misses_reports(event):
             self._ask_for_reports(event)
         return True
+
+    def _fold(
+        self, apply: Callable[[StationEvent], LiveSession | None], event: StationEvent
+    ) -> LiveSession | None:
+        """Let the live view see a durable event; one that it trips over stays in the store alone."""
+        try:
+            return apply(event)
+        except Exception:
+            NOT_APPLIED.labels(event.kind).inc()
+            log.exception("event_not_applied", station=event.station_id, kind=event.kind)
+            return None
 
     def _misses_reports(self, event: StationEvent) -> bool:
         if not isinstance(event, TransactionReported):

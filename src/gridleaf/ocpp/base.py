@@ -24,7 +24,7 @@ from gridleaf.ocpp.commands import (
     SetValues,
 )
 from gridleaf.ocpp.csms import Caller, Handler, Host, Payload
-from gridleaf.ocpp.semantics import HARD, Registers, meter_time, read_time, wire_time
+from gridleaf.ocpp.semantics import HARD, Registers, read_time, wire_time
 from gridleaf.ocpp.units import Readings, read_meter_values
 
 E = TypeVar("E")
@@ -145,11 +145,11 @@ class BaseDialect:
         """The message's own time, ours where it has none; see ``semantics.read_time``."""
         if path not in payload:
             return self.host.now(), ()
-        return read_time(payload[path], self.host.now(), path)
+        return read_time(payload[path], self.host.now())
 
     def readings(self, payload: Payload, key: str = "meterValue") -> Readings:
         now = self.host.now()
-        return read_meter_values(payload.get(key, ()), lambda text: meter_time(text, now))
+        return read_meter_values(payload.get(key, ()), lambda text: read_time(text, now))
 
 
 def answer_of(response: Payload) -> Answer:

@@ -94,7 +94,7 @@ def read_meter_values(
     ----------
     read_time
         Turns a timestamp of the station into an aware time and flags
-        (:func:`gridleaf.ocpp.semantics.meter_time`).
+        (:func:`gridleaf.ocpp.semantics.read_time`).
     """
     samples: list[MeterSample] = []
     flags: list[str] = []

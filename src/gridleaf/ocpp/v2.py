@@ -160,13 +160,13 @@ class V2(BaseDialect):
                 phase=_PHASES[payload["eventType"]],
                 occurred_at=occurred_at,
                 evse_id=evse_id,
-                connector_id=evse.get("connectorId"),
+                connector_id=_whole(evse, "connectorId"),
                 id_token=token["idToken"] if named else None,
                 charging_state=_STATES.get(info.get("chargingState", "")),
                 trigger=payload["triggerReason"],
                 stopped_reason=info.get("stoppedReason", ""),
                 offline=payload.get("offline", False),
-                remote_start_id=info.get("remoteStartId"),
+                remote_start_id=_whole(info, "remoteStartId"),
                 operation_mode=info.get("operationMode"),
                 samples=readings.samples,
                 flags=flags,
@@ -423,6 +423,10 @@ class V2(BaseDialect):
             "max_periods": number(values.get("SmartChargingCtrlr.PeriodsPerSchedule")),
             "values": values,
         }
+
+
+def _whole(payload: Payload, key: str) -> int | None:
+    return whole(payload[key], key) if key in payload else None
 
 
 def _batches(names: tuple[str, ...], size: int) -> list[tuple[str, ...]]:

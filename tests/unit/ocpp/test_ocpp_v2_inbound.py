@@ -212,6 +212,28 @@ def test_a_number_that_is_too_large_is_refused(desk: Desk, seq_no: float) -> Non
     assert desk.host.events == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"evse": {"id": 1, "connectorId": 1e30}},
+        {"transactionInfo": {"transactionId": "tx-1", "remoteStartId": -1e30}},
+    ],
+)
+def test_a_whole_number_that_could_not_be_read_back_is_refused(
+    desk: Desk, change: dict[str, Any]
+) -> None:
+    with pytest.raises(ProtocolError) as error:
+        desk.ask("TransactionEvent", event(**change))
+    assert error.value.code == "PropertyConstraintViolation"
+    assert desk.host.events == []
+
+
+def test_a_transaction_event_at_no_time_is_from_now(desk: Desk) -> None:
+    desk.ask("TransactionEvent", event(timestamp="2026-01-05T12:59:60Z"))
+    assert desk.last().occurred_at == NOW
+    assert desk.last().flags == ("time_unreadable",)
+
+
 def test_meter_values_are_the_evses(desk: Desk) -> None:
     assert desk.ask("MeterValues", {"evseId": 1, "meterValue": METER}) == {}
     got = desk.last()
