@@ -141,6 +141,33 @@ def test_fault_28_a_clock_that_is_set_back_costs_no_energy() -> None:
     play(scene, stations=())
 
 
+@pytest.mark.parametrize(("before_h", "after_h"), [(2, 1), (1, 2), (-1, -2), (-2, -1)])
+def test_fault_28_a_wrong_clock_that_is_set_to_another_wrong_time_is_followed(
+    before_h: int, after_h: int
+) -> None:
+    """As where local time is sent as UTC and summer begins or ends in the middle of a session."""
+
+    async def scene(depot: Depot) -> None:
+        station = Scripted(depot, "AC-1", "ocpp1.6")
+        await station.boot()
+        before, after = timedelta(hours=before_h), timedelta(hours=after_h)
+        tx = await station.start(at=depot.time.now() + before)
+        live = depot.platform.controller.live.evse("AC-1", 1)
+        assert live is not None
+        for minutes in range(1, 4):
+            await depot.minutes(1)
+            await station.meter(tx, 100 * minutes, 6.0, at=depot.time.now() + before)
+            assert live.power_at == depot.time.now()
+        for minutes in range(4, 8):
+            await depot.minutes(1)
+            await station.meter(tx, 100 * minutes, 5.0, at=depot.time.now() + after)
+        assert (live.power_kw, live.power_at) == (5.0, depot.time.now())
+        assert live.session is not None
+        assert live.session.charged.total_kwh == pytest.approx(0.7)
+
+    play(scene, stations=())
+
+
 def test_fault_28_a_naive_time_is_taken_as_utc() -> None:
     async def scene(depot: Depot) -> None:
         station = Scripted(depot, "AC-3", "ocpp2.0.1")

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from gridleaf.control.register import Register
 from gridleaf.control.types import SessionState
@@ -31,7 +30,7 @@ from gridleaf.domain.events import (
 from gridleaf.domain.meter import MeterSample
 from gridleaf.domain.site import Evse, SiteConfig, Station, Vehicle
 from gridleaf.domain.wishes import Wish
-from gridleaf.ocpp.units import power_kw
+from gridleaf.ocpp.units import AT_ONCE, power_kw
 from gridleaf.store.port import DispatchRecord, SessionRecord
 
 GRID_EVENTS = ("NotifyDERAlarm",)
@@ -40,7 +39,12 @@ _EXPORT = "Energy.Active.Export.Register"
 _REMEMBERED = 1000
 """Sessions that are over and still known by name."""
 _TRAVEL = timedelta(minutes=2)
-"""A reading may be this old when it arrives; one that claims more has a clock that lies."""
+"""A reading may be this old when it arrives; one that claims more was queued or has another clock."""
+_JITTER = timedelta(seconds=5)
+"""Readings do not all travel equally long."""
+_PACE = timedelta(seconds=10)
+"""Two readings this far apart, by their clock and by ours, come from a clock that runs."""
+_LONGEST_QUEUED = timedelta(days=30)
 _NONE = timedelta(0)
 _UNBELIEVABLE = 10.0
 """A power this many times the EVSE's is a mix-up of W and kW, not a power."""
@@ -93,8 +97,8 @@ class LiveSession:
     """When discharging was given up because no meter showed it."""
     ahead: timedelta = timedelta(0)
     """How far the station's clock is taken to be ahead of ours."""
-    read_at: datetime | None = None
-    """When the newest reading was taken, by our clock."""
+    heard: tuple[datetime, datetime] | None = None
+    """When the newest reading was taken by the station's clock, and when it came by ours."""
     first_seq_no: int = 0
     highest_seq_no: int = -1
     reports: int = 0
@@ -113,17 +117,39 @@ class LiveSession:
     def flag(self, *names: str | None) -> None:
         self.flags += tuple(dict.fromkeys(n for n in names if n and n not in self.flags))
 
-    def follow_clock(self, newest: datetime, received_at: datetime) -> None:
+    def follow_clock(self, newest: datetime, received_at: datetime) -> bool:
         """Learn from the newest reading of a report how far the station's clock is ahead.
 
-        Reports may be late, so the clock is doubted only where it must be: by a first reading that is
-        not from now, by one from the future, and by one from before the last.
+        Returns whether the reading is from now. A session's first reading is; after it one is that is
+        no older than what travels, by the clock as known, by ours, or by one that has just run at our
+        pace. What is older was queued. One from the future shows that the readings before it were
+        late, or that the clock was set: how old it is itself is not known.
         """
-        at = newest - self.ahead
-        earliest = received_at - _TRAVEL if self.read_at is None else self.read_at
-        if not earliest <= at <= received_at:
-            self.ahead, at = newest - received_at, received_at
-        self.read_at = at
+        offset, heard = newest - received_at, self.heard
+        behind = self.ahead - offset
+        self.heard = newest, received_at
+        if heard is not None and _NONE <= behind <= _TRAVEL:
+            return True
+        if -_TRAVEL <= offset <= _NONE:
+            self._set_clock(_NONE, received_at)
+            return True
+        if heard is None or _at_our_pace(heard, self.heard):
+            self._set_clock(offset, received_at)
+            return True
+        if behind < _NONE:
+            self._set_clock(offset, received_at)
+        return -_JITTER <= behind < _NONE
+
+    def _set_clock(self, ahead: timedelta, received_at: datetime) -> None:
+        """Readings that turn out to have been late lie as much further back."""
+        late, earliest = ahead - self.ahead, received_at - _LONGEST_QUEUED
+        self.ahead = ahead
+        if late > _NONE:
+            for register in (self.charged, self.discharged):
+                if register.last_at is not None:
+                    register.last_at = max(register.last_at - late, earliest)
+            if self.soc_at is not None:
+                self.soc_at = max(self.soc_at - late, earliest)
 
     def count(self, event: TransactionReported) -> None:
         """Count a report that came for the first time; numbers that are missing flag the session."""
@@ -304,7 +330,9 @@ class LiveSite:
             session.soc_jump_at = _moved(session.soc_jump_at, step)
             session.discharge_doubt_at = _moved(session.discharge_doubt_at, step)
             session.last_event_at = _moved(session.last_event_at, step)
-            session.read_at, session.ahead = _moved(session.read_at, step), session.ahead - step
+            session.ahead -= step
+            if session.heard is not None:
+                session.heard = session.heard[0], session.heard[1] + step
             for register in (session.charged, session.discharged):
                 register.last_at = _moved(register.last_at, step)
 
@@ -439,7 +467,8 @@ class LiveSite:
         late = event.offline or event.seq_no < session.highest_seq_no
         session.count(event)
         session.last_event_at = event.received_at
-        session.id_token = event.id_token or session.id_token
+        if session.id_token is None or not _names_the_stopper(event):
+            session.id_token = event.id_token or session.id_token
         if event.phase == "started":
             session.arrived_at = min(session.arrived_at, began_at)
         if session.evse_id is None:
@@ -497,18 +526,20 @@ class LiveSite:
         if not samples:
             return
         ordered = sorted(samples, key=lambda s: s.measured_at)
+        fresh = live
         if session is not None and live:
-            session.follow_clock(ordered[-1].measured_at, received_at)
+            fresh = session.follow_clock(ordered[-1].measured_at, received_at)
         ahead = session.ahead if session is not None else _NONE
-        for measured_at, group in groupby(ordered, key=lambda s: s.measured_at):
-            batch, at = list(group), min(measured_at - ahead, received_at)
+        for batch in _together(ordered):
+            measured_at = batch[-1].measured_at
+            at = min(measured_at - ahead, received_at)
             power = power_kw(batch)
             if evse is not None and power is not None and not evse.believes(power):
                 power = None
                 if session is not None:
                     session.flag("power_implausible")
-            if evse is not None and live and power is not None:
-                travelled = received_at - _TRAVEL <= at
+            travelled = received_at - _TRAVEL <= at
+            if evse is not None and fresh and power is not None and (travelled or session is None):
                 evse.power_kw, evse.power_at = power, at if travelled else received_at
             if session is None:
                 continue
@@ -522,12 +553,37 @@ class LiveSite:
                 elif sample.measurand == _EXPORT:
                     session.flag(*session.discharged.read(sample.value, at, discharge_max, out_of))
                 elif sample.measurand == "SoC":
-                    _take_soc(session, sample.value, received_at if live else at)
+                    if fresh or not live:
+                        _take_soc(session, sample.value, at)
+                    elif measured_at <= received_at:
+                        _take_soc(session, sample.value, min(measured_at, at))
             _count_phases(session, batch, power)
 
 
 def _moved(at: datetime | None, step: timedelta) -> datetime | None:
     return None if at is None else at + step
+
+
+def _at_our_pace(before: tuple[datetime, datetime], now: tuple[datetime, datetime]) -> bool:
+    """Whether a station's clock went as far as ours between two readings: a queue does not."""
+    theirs, ours = now[0] - before[0], now[1] - before[1]
+    return ours >= _PACE and abs(theirs - ours) <= AT_ONCE
+
+
+def _together(samples: list[MeterSample]) -> Iterator[list[MeterSample]]:
+    """Samples in the order of time, in groups that were measured at once."""
+    group: list[MeterSample] = []
+    for sample in samples:
+        if group and sample.measured_at - group[0].measured_at > AT_ONCE:
+            yield group
+            group = []
+        group.append(sample)
+    if group:
+        yield group
+
+
+def _names_the_stopper(event: TransactionReported) -> bool:
+    return event.phase == "ended" or event.trigger in ("StopAuthorized", "Deauthorized")
 
 
 def _release(evse: LiveEvse) -> None:

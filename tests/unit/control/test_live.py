@@ -338,3 +338,33 @@ def test_an_external_limit_of_a_station_is_shared_by_its_evses_in_use() -> None:
     )
     shares = [live.stations["T"].external_share_kw(e) for e in live.evses()]
     assert shares == [5.0, 5.0]
+
+
+def test_import_and_export_in_two_entries_of_one_message_are_one_power() -> None:
+    live = started()
+    exported = sample("Power.Active.Export", 9.0, 5, "kW")
+    imported_later = sample("Power.Active.Import", 0.0, 5 + 0.01 / 60, "kW")
+    live.apply(tx("updated", 1, 5.1, exported, imported_later))
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.power_kw == pytest.approx(-9.0)
+    second_apart = sample("Power.Active.Import", 4.0, 6.05, "kW")
+    live.apply(tx("updated", 2, 6.1, sample("Power.Active.Export", 9.0, 6, "kW"), second_apart))
+    assert evse.power_kw == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("phase", "trigger"), [("ended", "StopAuthorized"), ("updated", "StopAuthorized")]
+)
+def test_who_stops_a_session_does_not_rename_it(phase: str, trigger: str) -> None:
+    live = started()
+    session = live.apply(tx(phase, 1, 60, id_token="STOPPER", trigger=trigger))
+    assert session is not None
+    assert session.id_token == "TAG"
+
+
+def test_an_end_whose_start_was_lost_names_its_session() -> None:
+    live = LiveSite(site())
+    session = live.apply(tx("ended", 4, 60, id_token="STOPPER"))
+    assert session is not None
+    assert session.id_token == "STOPPER"
