@@ -34,6 +34,7 @@ from gridleaf.ocpp.csms import Authorisation
 from gridleaf.plan import solve
 from gridleaf.signals import Join, believable, follow_modbus, follow_mqtt
 from gridleaf.store.port import Store
+from gridleaf.store.reports import append_report
 from gridleaf.tariff import DemandMeter, PriceBook, PriceSource, make_source
 from gridleaf.web.notices import Notices
 from gridleaf.web.port import Notice, Savings, StationView
@@ -251,10 +252,11 @@ class Platform:
 
     async def accept(self, event: StationEvent) -> bool:
         """Durable first, then live."""
-        new = await self._store.append(event)
-        if not new or await self._is_history(event):
-            return new
         live = self.controller.live
+        stored = await append_report(self._store, event, over=self._is_over(event))
+        if stored is None or await self._is_history(stored):
+            return stored is not None
+        event = stored
         latched, missing = live.grid_event, self._misses_reports(event)
         session = self._fold(self.controller.apply, event)
         for over in live.take_over():
@@ -276,6 +278,13 @@ class Platform:
         if not missing and isinstance(event, TransactionReported) and self._misses_reports(event):
             self._ask_for_reports(event)
         return True
+
+    def _is_over(self, event: StationEvent) -> bool:
+        """Whether the session a report speaks of is known and no longer live."""
+        if not isinstance(event, TransactionReported):
+            return False
+        live, of = self.controller.live, (event.station_id, event.transaction_id)
+        return live.session_of(*of) is None and live.remembers(*of)
 
     def _fold(
         self, apply: Callable[[StationEvent], LiveSession | None], event: StationEvent

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from gridleaf.control.register import Register
 from gridleaf.control.types import SessionState
 from gridleaf.domain.events import (
+    TRANSACTION_REUSED,
     Booted,
     CapabilitiesRead,
     Connected,
@@ -289,6 +290,8 @@ class LiveSite:
         self.stations: dict[str, LiveStation] = {}
         self.sessions: dict[str, LiveSession] = {}
         self._over: dict[str, LiveSession] = {}
+        self._reused: dict[str, str] = {}
+        """The newest session of a transaction whose name a station has used again."""
         self._changed: dict[str, LiveSession] = {}
         self.grid_event: str | None = None
         self.vehicles: dict[str, Vehicle] = {v.id_token: v for v in site.vehicles}
@@ -310,7 +313,11 @@ class LiveSite:
         return None if station is None or evse_id is None else station.evses.get(evse_id)
 
     def session_of(self, station_id: str, transaction_id: str) -> LiveSession | None:
-        return self.sessions.get(session_id(station_id, transaction_id))
+        return self.sessions.get(self._name(station_id, transaction_id))
+
+    def _name(self, station_id: str, transaction_id: str) -> str:
+        name = session_id(station_id, transaction_id)
+        return self._reused.get(name, name)
 
     def shift(self, step: timedelta) -> None:
         """The wall clock was set by ``step``: what was seen is as old as before."""
@@ -338,7 +345,7 @@ class LiveSite:
 
     def remembers(self, station_id: str, transaction_id: str) -> bool:
         """Whether the session of a transaction is live, or was so a while ago."""
-        name = session_id(station_id, transaction_id)
+        name = self._name(station_id, transaction_id)
         return name in self.sessions or name in self._over
 
     def apply(self, event: StationEvent) -> LiveSession | None:
@@ -446,7 +453,11 @@ class LiveSite:
         return session
 
     def _transaction(self, station: LiveStation, event: TransactionReported) -> LiveSession | None:
-        name = session_id(event.station_id, event.transaction_id)
+        if event.phase == "started" and TRANSACTION_REUSED in event.flags:
+            again = f"{event.transaction_id}\x1f{event.seq_no}"
+            name = session_id(event.station_id, event.transaction_id)
+            self._reused[name] = session_id(event.station_id, again)
+        name = self._name(event.station_id, event.transaction_id)
         session = self.sessions.get(name)
         if session is None and name in self._over:
             return self._afterwards(self._over[name], event)
