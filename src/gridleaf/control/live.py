@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from gridleaf.control.register import Register
+from gridleaf.control.register import Gauge, Register
 from gridleaf.control.types import SessionState
 from gridleaf.domain.events import (
     TRANSACTION_REUSED,
@@ -31,12 +31,10 @@ from gridleaf.domain.events import (
 from gridleaf.domain.meter import MeterSample
 from gridleaf.domain.site import Evse, SiteConfig, Station, Vehicle
 from gridleaf.domain.wishes import Wish
-from gridleaf.ocpp.units import AT_ONCE, power_kw
+from gridleaf.ocpp.units import AT_ONCE, Energy, energy, power_kw
 from gridleaf.store.port import DispatchRecord, SessionRecord
 
 GRID_EVENTS = ("NotifyDERAlarm",)
-_IMPORT = "Energy.Active.Import.Register"
-_EXPORT = "Energy.Active.Export.Register"
 _REMEMBERED = 1000
 """Sessions that are over and still known by name."""
 _TRAVEL = timedelta(minutes=2)
@@ -76,6 +74,9 @@ class LiveSession:
     id_token: str | None = None
     charged: Register = field(default_factory=Register)
     discharged: Register = field(default_factory=Register)
+    gauge: Gauge = field(default_factory=Gauge)
+    tells_power: bool = False
+    """Whether its meter tells power; where it does not, the energy does."""
     soc: float | None = None
     soc_at: datetime | None = None
     soc_charged_kwh: float = 0.0
@@ -146,9 +147,9 @@ class LiveSession:
         late, earliest = ahead - self.ahead, received_at - _LONGEST_QUEUED
         self.ahead = ahead
         if late > _NONE:
-            for register in (self.charged, self.discharged):
-                if register.last_at is not None:
-                    register.last_at = max(register.last_at - late, earliest)
+            self.charged.move(-late, earliest)
+            self.discharged.move(-late, earliest)
+            self.gauge.since = None
             if self.soc_at is not None:
                 self.soc_at = max(self.soc_at - late, earliest)
 
@@ -340,8 +341,9 @@ class LiveSite:
             session.ahead -= step
             if session.heard is not None:
                 session.heard = session.heard[0], session.heard[1] + step
-            for register in (session.charged, session.discharged):
-                register.last_at = _moved(register.last_at, step)
+            session.charged.move(step)
+            session.discharged.move(step)
+            session.gauge.since = _moved(session.gauge.since, step)
 
     def remembers(self, station_id: str, transaction_id: str) -> bool:
         """Whether the session of a transaction is live, or was so a while ago."""
@@ -556,14 +558,20 @@ class LiveSite:
                 continue
             into = None if power is None else max(power, 0.0)
             out_of = None if power is None else max(-power, 0.0)
+            charged, discharged = energy(batch, "Import"), energy(batch, "Export")
+            flags = (
+                *_count(session, session.charged, charged, at, power_max, into),
+                *_count(session, session.discharged, discharged, at, discharge_max, out_of),
+            )
+            session.flag(*flags)
+            if power is not None:
+                session.tells_power = True
+            elif flags:
+                session.gauge.since = None
+            elif evse is not None and fresh and travelled and not session.tells_power:
+                _gauge(evse, session, at, [e.kwh for e in (charged, discharged) if e is not None])
             for sample in batch:
-                if sample.phase is not None:
-                    continue
-                if sample.measurand == _IMPORT:
-                    session.flag(*session.charged.read(sample.value, at, power_max, into))
-                elif sample.measurand == _EXPORT:
-                    session.flag(*session.discharged.read(sample.value, at, discharge_max, out_of))
-                elif sample.measurand == "SoC":
+                if sample.measurand == "SoC":
                     if fresh or not live:
                         _take_soc(session, sample.value, at)
                     elif measured_at <= received_at:
@@ -625,6 +633,35 @@ def _take_soc(session: LiveSession, soc: float, at: datetime) -> None:
     session.soc_discharged_kwh = session.discharged.total_kwh
     if session.arrival_soc is None:
         session.arrival_soc = soc
+
+
+def _count(
+    session: LiveSession,
+    register: Register,
+    told: Energy | None,
+    at: datetime,
+    most_kw: float,
+    power_kw: float | None,
+) -> tuple[str, ...]:
+    """Count what a measurement tells of one direction; what it tells of other places is flagged."""
+    if told is None:
+        return ()
+    if told.elsewhere:
+        session.flag("location_ignored")
+    if told.interval:
+        return register.add(told.kwh, at, most_kw, session.arrived_at)
+    return register.read(told.kwh, at, most_kw, power_kw, told.place)
+
+
+def _gauge(evse: LiveEvse, session: LiveSession, at: datetime, told_kwh: list[float]) -> None:
+    """Where the meter tells no power, take the mean since the energy was told last."""
+    if not told_kwh:
+        return
+    settled_at = None if evse.changed_at is None else evse.changed_at + _LATE
+    net_kwh = session.charged.total_kwh - session.discharged.total_kwh
+    mean_kw = session.gauge.read(net_kwh, at, told_kwh, settled_at)
+    if mean_kw is not None:
+        evse.power_kw, evse.power_at = mean_kw, at
 
 
 def _count_phases(session: LiveSession, samples: list[MeterSample], power: float | None) -> None:

@@ -143,22 +143,22 @@ class Registers:
     _KEPT = 256
 
     def __init__(self) -> None:
-        self._last: OrderedDict[tuple[str, str], tuple[float, datetime]] = OrderedDict()
+        self._last: OrderedDict[tuple[str, str, str, str | None], tuple[float, datetime]] = (
+            OrderedDict()
+        )
 
     def check(self, transaction_id: str, samples: Iterable[MeterSample]) -> tuple[str, ...]:
         """Flags of :func:`register_flags`, and ``meter_negative``.
 
-        Samples out of order are not compared.
+        Samples out of order are not compared, nor those of different places or phases.
         """
         flags: list[str] = []
         for sample in samples:
-            if sample.phase is not None or not sample.measurand.endswith(".Register"):
-                continue
-            if sample.unit != "kWh":
+            if not sample.measurand.endswith(".Register") or sample.unit != "kWh":
                 continue
             if sample.value < 0:
                 flags.append("meter_negative")
-            key = (transaction_id, sample.measurand)
+            key = (transaction_id, sample.measurand, sample.location, sample.phase)
             value, at = self._last.get(key, (sample.value, sample.measured_at))
             if sample.measured_at >= at:
                 flags += register_flags(value, at, sample.value, sample.measured_at)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gridleaf.domain.meter import MeterSample
 
@@ -221,6 +221,41 @@ def best_place(samples: Iterable[MeterSample]) -> str:
     """Which of the locations of some samples counts: the outlet, the vehicle, then any other."""
     places = {s.location for s in samples}
     return next((p for p in ("Outlet", "EV") if p in places), min(places))
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What one measurement tells of the energy in one direction.
+
+    Attributes
+    ----------
+    kwh
+        The register, or what flowed in an interval that ends with the measurement.
+    place
+        Where it was measured; ``elsewhere``: it was also measured at a place that does not count.
+    """
+
+    kwh: float
+    place: str
+    interval: bool = False
+    elsewhere: bool = False
+
+
+def energy(samples: Iterable[MeterSample], direction: Literal["Import", "Export"]) -> Energy | None:
+    """The energy in one direction: one location, the sum of the phases where no total is given.
+
+    A register counts before an interval.
+    """
+    counted = [s for s in samples if s.measurand.startswith(f"Energy.Active.{direction}.")]
+    for kind in ("Register", "Interval"):
+        chosen = [s for s in counted if s.measurand == f"Energy.Active.{direction}.{kind}"]
+        if chosen:
+            place = best_place(chosen)
+            here = [s for s in chosen if s.location == place]
+            total = _total(_by_phase(here, here[0].measurand))
+            if total is not None:
+                return Energy(total, place, kind == "Interval", len(here) < len(chosen))
+    return None
 
 
 _POWERS: Final = ("Power.Active.Import", "Power.Active.Export")

@@ -217,3 +217,22 @@ def test_flags_are_kept_once_in_their_order() -> None:
 
 def test_the_zero_of_our_times_is_utc() -> None:
     assert read_time("2026-01-05T12:00:00Z", NOW)[0].tzinfo is UTC
+
+
+def test_registers_of_different_places_and_phases_are_not_compared() -> None:
+    registers = Registers()
+    for n in range(2):
+        at = NOW + timedelta(minutes=n)
+        marks = [("Inlet", None, 90_000.0), ("Outlet", None, 1.0), ("Outlet", "L1", 30_000.0)]
+        samples = [
+            MeterSample(
+                measured_at=at,
+                measurand="Energy.Active.Import.Register",
+                value=kwh + n,
+                unit="kWh",
+                location=location,
+                phase=phase,
+            )
+            for location, phase, kwh in marks
+        ]
+        assert registers.check("t", samples) == ()
