@@ -336,6 +336,46 @@ def test_a_security_event_is_reported(desk: Desk) -> None:
     )
 
 
+def availability(component: dict[str, Any], value: str = "Occupied") -> dict[str, Any]:
+    return {
+        "eventId": 1,
+        "timestamp": stamp(),
+        "trigger": "Delta",
+        "actualValue": value,
+        "eventNotificationType": "PreconfiguredMonitor",
+        "component": component,
+        "variable": {"name": "AvailabilityState"},
+    }
+
+
+def test_the_availability_of_connectors_and_evses_is_their_status(desk: Desk) -> None:
+    data = [
+        availability({"name": "Connector", "evse": {"id": 2, "connectorId": 1}}, "Unavailable"),
+        availability({"name": "EVSE", "evse": {"id": 1}}),
+        availability({"name": "ChargingStation"}, "Faulted"),
+        availability({"name": "Connector", "evse": {"id": 1, "connectorId": 1}}, "Melted"),
+        availability({"name": "EVSE"}),
+    ]
+    payload = {"generatedAt": stamp(), "seqNo": 0, "eventData": data}
+    assert desk.ask("NotifyEvent", payload) == {}
+    note, *statuses = desk.host.events
+    assert note == Noted(station_id="CP1", received_at=NOW, action="NotifyEvent", payload=payload)
+    assert [(e.evse_id, e.connector_id, e.status) for e in statuses] == [  # type: ignore[union-attr]
+        (2, 1, "unavailable"),
+        (1, 0, "occupied"),
+        (0, 0, "faulted"),
+    ]
+    assert statuses[0] == StatusReported(
+        station_id="CP1",
+        received_at=NOW,
+        evse_id=2,
+        connector_id=1,
+        status="unavailable",
+        reported_at=NOW,
+        detail="Unavailable",
+    )
+
+
 KEPT: dict[str, dict[str, Any]] = {
     "DataTransfer": {"vendorId": "v"},
     "FirmwareStatusNotification": {"status": "Installed"},
