@@ -158,6 +158,7 @@ RECEIVED = {
         "Departure, energy, SoC, power bounds and, in 2.1, the V2X parameters of the vehicle. "
         "Answered `Processing`; the plan comes as a profile."
     ),
+    "NotifyEvent": "Kept as it came; an `AvailabilityState` is the state of its connector or EVSE.",
     "PullDynamicScheduleUpdate": "Answered with the setpoint that holds now.",
     "SecurityEventNotification": "Kept and shown as a security event.",
     "StartTransaction": "A session begins; the transaction id is durable before it is given out.",

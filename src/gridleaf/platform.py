@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 from gridleaf.control.accounts import Totals
 from gridleaf.control.decide import Solver
@@ -34,11 +34,16 @@ from gridleaf.ocpp.csms import Authorisation
 from gridleaf.plan import solve
 from gridleaf.signals import Join, believable, follow_modbus, follow_mqtt
 from gridleaf.store.port import Store
+from gridleaf.store.reports import append_report
 from gridleaf.tariff import DemandMeter, PriceBook, PriceSource, make_source
 from gridleaf.web.notices import Notices
 from gridleaf.web.port import Notice, Savings, StationView
 
 log = structlog.get_logger()
+
+NOT_APPLIED = Counter(
+    "gridleaf_events_not_applied", "Events that are stored and not in the live view", ["kind"]
+)
 
 CHARGE_ONLY = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
 BIDIRECTIONAL = ("AC_BPT", "DC_BPT")
@@ -132,7 +137,7 @@ class Platform:
         """Rebuild the live view from the store: open transactions, wishes, setpoints, sums."""
         store, live = self._store, self.controller.live
         for stored in await store.open_history():
-            live.apply(stored.event)
+            self._fold(live.apply, stored.event)
         live.take_over()
         for station in live.stations.values():
             station.online = False
@@ -247,12 +252,13 @@ class Platform:
 
     async def accept(self, event: StationEvent) -> bool:
         """Durable first, then live."""
-        new = await self._store.append(event)
-        if not new or await self._is_history(event):
-            return new
         live = self.controller.live
+        stored = await append_report(self._store, event, over=self._is_over(event))
+        if stored is None or await self._is_history(stored):
+            return stored is not None
+        event = stored
         latched, missing = live.grid_event, self._misses_reports(event)
-        session = self.controller.apply(event)
+        session = self._fold(self.controller.apply, event)
         for over in live.take_over():
             self._visits.add(over.record())
             await self._guarded("session", self._store.save_session(over.record()))
@@ -272,6 +278,24 @@ class Platform:
         if not missing and isinstance(event, TransactionReported) and self._misses_reports(event):
             self._ask_for_reports(event)
         return True
+
+    def _is_over(self, event: StationEvent) -> bool:
+        """Whether the session a report speaks of is known and no longer live."""
+        if not isinstance(event, TransactionReported):
+            return False
+        live, of = self.controller.live, (event.station_id, event.transaction_id)
+        return live.session_of(*of) is None and live.remembers(*of)
+
+    def _fold(
+        self, apply: Callable[[StationEvent], LiveSession | None], event: StationEvent
+    ) -> LiveSession | None:
+        """Let the live view see a durable event; one that it trips over stays in the store alone."""
+        try:
+            return apply(event)
+        except Exception:
+            NOT_APPLIED.labels(event.kind).inc()
+            log.exception("event_not_applied", station=event.station_id, kind=event.kind)
+            return None
 
     def _misses_reports(self, event: StationEvent) -> bool:
         if not isinstance(event, TransactionReported):

@@ -72,3 +72,55 @@ def test_fault_23_a_transaction_that_began_offline_and_still_runs_is_led() -> No
         assert station.profiles()[-1]["transactionId"] == "T-1"
 
     play(scene, stations=())
+
+
+def test_fault_23_a_16_queue_that_comes_after_a_reading_of_now_is_history() -> None:
+    """1.6 has no ``offline``: only the times tell."""
+
+    async def scene(depot: Depot) -> None:
+        station = Scripted(depot, "AC-1", "ocpp1.6")
+        await station.boot()
+        tx = await station.start(wh=0)
+        await depot.minutes(40)
+        await station.meter(tx, 4000, 6.0, soc="80")
+        await station.peer.close()
+        lost_at = depot.time.now()
+        await depot.minutes(31)
+        again = Scripted(depot, "AC-1", "ocpp1.6")
+        for minutes, wh in ((1, 4100), (11, 5100), (21, 6100)):
+            await again.meter(tx, wh, 7.3, soc="88", at=lost_at + timedelta(minutes=minutes))
+        live = depot.platform.controller.live.evse("AC-1", 1)
+        assert live is not None
+        assert live.session is not None
+        assert (live.power_kw, live.power_at) == (6.0, lost_at)
+        assert live.session.soc_at == lost_at + timedelta(minutes=21)
+        assert live.session.charged.total_kwh == pytest.approx(6.1)
+        await again.meter(tx, 7000, 5.0, soc="90")
+        assert (live.power_kw, live.power_at) == (5.0, depot.time.now())
+        assert live.session.soc_at == depot.time.now()
+        assert live.session.charged.total_kwh == pytest.approx(7.0)
+
+    play(scene, stations=())
+
+
+def test_fault_23_a_16_session_that_began_while_offline_is_history_until_now_is_reached() -> None:
+    async def scene(depot: Depot) -> None:
+        station = Scripted(depot, "AC-1", "ocpp1.6")
+        await station.boot()
+        began = depot.time.now() - timedelta(hours=2)
+        tx = await station.start(wh=0, at=began)
+        live = depot.platform.controller.live.evse("AC-1", 1)
+        assert live is not None
+        for minutes in range(10, 120, 10):
+            at = began + timedelta(minutes=minutes)
+            await station.meter(tx, 100 * minutes, 6.0, soc="88", at=at)
+            assert live.power_at is None
+            assert live.session is not None
+            assert live.session.soc_at == at
+        await station.meter(tx, 12_000, 5.0, soc="90")
+        assert (live.power_kw, live.power_at) == (5.0, depot.time.now())
+        assert live.session.soc_at == depot.time.now()
+        assert live.session.charged.total_kwh == pytest.approx(12.0)
+        assert "register_jump" not in live.session.flags
+
+    play(scene, stations=())

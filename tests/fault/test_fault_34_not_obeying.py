@@ -13,6 +13,7 @@ import pytest
 
 from gridleaf.ocpp.csms import Payload
 from scenario.depot import CYCLE_S, Depot, car, giver, play
+from scenario.scripted import Scripted
 
 
 def rung(depot: Depot, station_id: str) -> int:
@@ -208,3 +209,26 @@ def test_fault_34_a_station_that_no_longer_answers_does_not_hold_back_the_others
         assert depot.platform.controller.cycles - cycles <= 8
 
     play(scene, start=22.0, fair=False)
+
+
+def test_fault_34_a_station_that_tells_only_its_register_is_found_out_by_it() -> None:
+    """OCPP 1.6 as it comes out of the box: no power, one register a minute."""
+
+    async def scene(depot: Depot) -> None:
+        station = Scripted(depot, "AC-1", "ocpp1.6")
+        await station.boot()
+        tx, wh = await station.start(wh=1003), 1003.0
+        depot.load_kw = 60.0
+        for minute in range(20):
+            wh += 7000 / 60
+            await depot.minutes(1)
+            await station.meter(tx, round(wh))
+            if minute == 8:
+                assert depot.evse("AC-1").power_kw == pytest.approx(7.0, abs=0.1)
+        live = depot.platform.controller.live.evse("AC-1", 1)
+        assert live is not None
+        assert live.setpoint_kw(depot.time.now()) == 0.0
+        assert not live.obeying
+        assert "not_obeying" in depot.alerts()
+
+    play(scene, start=22.0, stations=(), fair=False)

@@ -117,7 +117,9 @@ class Scripted:
             payload["meterValue"] = [{"timestamp": stamp, "sampledValue": sampled}]
         return await self.say("TransactionEvent", payload)
 
-    async def start(self, *, wh: int = 0, tag: str = "SCRIPT", connector: int = 1) -> int:
+    async def start(
+        self, *, wh: int = 0, tag: str = "SCRIPT", connector: int = 1, at: datetime | None = None
+    ) -> int:
         """StartTransaction of 1.6; returns the id it was given."""
         answer = await self.say(
             "StartTransaction",
@@ -125,29 +127,32 @@ class Scripted:
                 "connectorId": connector,
                 "idTag": tag,
                 "meterStart": wh,
-                "timestamp": wire_time(self.depot.time.now()),
+                "timestamp": wire_time(at or self.depot.time.now()),
             },
         )
         assert answer["idTagInfo"]["status"] == "Accepted"
         return int(answer["transactionId"])
 
-    async def meter(self, transaction_id: int | None, wh: float, kw: float) -> Payload:
-        """MeterValues of 1.6."""
+    async def meter(
+        self,
+        transaction_id: int | None,
+        wh: float,
+        kw: float | None = None,
+        *,
+        soc: str | None = None,
+        at: datetime | None = None,
+    ) -> Payload:
+        """MeterValues of 1.6; ``soc`` is what stands on the wire [%]."""
+        sampled = [{"value": str(wh), "unit": "Wh"}]
+        if kw is not None:
+            power = {"value": str(kw * 1000), "unit": "W", "measurand": "Power.Active.Import"}
+            sampled.append(power)
+        if soc is not None:
+            sampled.append({"value": soc, "unit": "Percent", "measurand": "SoC"})
+        stamp = wire_time(at or self.depot.time.now())
         payload: Payload = {
             "connectorId": 1,
-            "meterValue": [
-                {
-                    "timestamp": wire_time(self.depot.time.now()),
-                    "sampledValue": [
-                        {"value": str(wh), "unit": "Wh"},
-                        {
-                            "value": str(kw * 1000),
-                            "unit": "W",
-                            "measurand": "Power.Active.Import",
-                        },
-                    ],
-                }
-            ],
+            "meterValue": [{"timestamp": stamp, "sampledValue": sampled}],
         }
         if transaction_id is not None:
             payload["transactionId"] = transaction_id

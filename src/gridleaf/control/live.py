@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import groupby
 
-from gridleaf.control.register import Register
+from gridleaf.control.register import Gauge, Register
 from gridleaf.control.types import SessionState
 from gridleaf.domain.events import (
+    TRANSACTION_REUSED,
     Booted,
     CapabilitiesRead,
     Connected,
@@ -31,16 +31,19 @@ from gridleaf.domain.events import (
 from gridleaf.domain.meter import MeterSample
 from gridleaf.domain.site import Evse, SiteConfig, Station, Vehicle
 from gridleaf.domain.wishes import Wish
-from gridleaf.ocpp.units import power_kw
+from gridleaf.ocpp.units import AT_ONCE, Energy, energy, power_kw
 from gridleaf.store.port import DispatchRecord, SessionRecord
 
 GRID_EVENTS = ("NotifyDERAlarm",)
-_IMPORT = "Energy.Active.Import.Register"
-_EXPORT = "Energy.Active.Export.Register"
 _REMEMBERED = 1000
 """Sessions that are over and still known by name."""
 _TRAVEL = timedelta(minutes=2)
-"""A reading may be this old when it arrives; one that claims more has a clock that lies."""
+"""A reading may be this old when it arrives; one that claims more was queued or has another clock."""
+_JITTER = timedelta(seconds=5)
+"""Readings do not all travel equally long."""
+_PACE = timedelta(seconds=10)
+"""Two readings this far apart, by their clock and by ours, come from a clock that runs."""
+_LONGEST_QUEUED = timedelta(days=30)
 _NONE = timedelta(0)
 _UNBELIEVABLE = 10.0
 """A power this many times the EVSE's is a mix-up of W and kW, not a power."""
@@ -71,6 +74,9 @@ class LiveSession:
     id_token: str | None = None
     charged: Register = field(default_factory=Register)
     discharged: Register = field(default_factory=Register)
+    gauge: Gauge = field(default_factory=Gauge)
+    tells_power: bool = False
+    """Whether its meter tells power; where it does not, the energy does."""
     soc: float | None = None
     soc_at: datetime | None = None
     soc_charged_kwh: float = 0.0
@@ -93,8 +99,8 @@ class LiveSession:
     """When discharging was given up because no meter showed it."""
     ahead: timedelta = timedelta(0)
     """How far the station's clock is taken to be ahead of ours."""
-    read_at: datetime | None = None
-    """When the newest reading was taken, by our clock."""
+    heard: tuple[datetime, datetime] | None = None
+    """When the newest reading was taken by the station's clock, and when it came by ours."""
     first_seq_no: int = 0
     highest_seq_no: int = -1
     reports: int = 0
@@ -113,17 +119,39 @@ class LiveSession:
     def flag(self, *names: str | None) -> None:
         self.flags += tuple(dict.fromkeys(n for n in names if n and n not in self.flags))
 
-    def follow_clock(self, newest: datetime, received_at: datetime) -> None:
+    def follow_clock(self, newest: datetime, received_at: datetime) -> bool:
         """Learn from the newest reading of a report how far the station's clock is ahead.
 
-        Reports may be late, so the clock is doubted only where it must be: by a first reading that is
-        not from now, by one from the future, and by one from before the last.
+        Returns whether the reading is from now. A session's first reading is; after it one is that is
+        no older than what travels, by the clock as known, by ours, or by one that has just run at our
+        pace. What is older was queued. One from the future shows that the readings before it were
+        late, or that the clock was set: how old it is itself is not known.
         """
-        at = newest - self.ahead
-        earliest = received_at - _TRAVEL if self.read_at is None else self.read_at
-        if not earliest <= at <= received_at:
-            self.ahead, at = newest - received_at, received_at
-        self.read_at = at
+        offset, heard = newest - received_at, self.heard
+        behind = self.ahead - offset
+        self.heard = newest, received_at
+        if heard is not None and _NONE <= behind <= _TRAVEL:
+            return True
+        if -_TRAVEL <= offset <= _NONE:
+            self._set_clock(_NONE, received_at)
+            return True
+        if heard is None or _at_our_pace(heard, self.heard):
+            self._set_clock(offset, received_at)
+            return True
+        if behind < _NONE:
+            self._set_clock(offset, received_at)
+        return -_JITTER <= behind < _NONE
+
+    def _set_clock(self, ahead: timedelta, received_at: datetime) -> None:
+        """Readings that turn out to have been late lie as much further back."""
+        late, earliest = ahead - self.ahead, received_at - _LONGEST_QUEUED
+        self.ahead = ahead
+        if late > _NONE:
+            self.charged.move(-late, earliest)
+            self.discharged.move(-late, earliest)
+            self.gauge.since = None
+            if self.soc_at is not None:
+                self.soc_at = max(self.soc_at - late, earliest)
 
     def count(self, event: TransactionReported) -> None:
         """Count a report that came for the first time; numbers that are missing flag the session."""
@@ -263,6 +291,8 @@ class LiveSite:
         self.stations: dict[str, LiveStation] = {}
         self.sessions: dict[str, LiveSession] = {}
         self._over: dict[str, LiveSession] = {}
+        self._reused: dict[str, str] = {}
+        """The newest session of a transaction whose name a station has used again."""
         self._changed: dict[str, LiveSession] = {}
         self.grid_event: str | None = None
         self.vehicles: dict[str, Vehicle] = {v.id_token: v for v in site.vehicles}
@@ -284,7 +314,11 @@ class LiveSite:
         return None if station is None or evse_id is None else station.evses.get(evse_id)
 
     def session_of(self, station_id: str, transaction_id: str) -> LiveSession | None:
-        return self.sessions.get(session_id(station_id, transaction_id))
+        return self.sessions.get(self._name(station_id, transaction_id))
+
+    def _name(self, station_id: str, transaction_id: str) -> str:
+        name = session_id(station_id, transaction_id)
+        return self._reused.get(name, name)
 
     def shift(self, step: timedelta) -> None:
         """The wall clock was set by ``step``: what was seen is as old as before."""
@@ -304,13 +338,16 @@ class LiveSite:
             session.soc_jump_at = _moved(session.soc_jump_at, step)
             session.discharge_doubt_at = _moved(session.discharge_doubt_at, step)
             session.last_event_at = _moved(session.last_event_at, step)
-            session.read_at, session.ahead = _moved(session.read_at, step), session.ahead - step
-            for register in (session.charged, session.discharged):
-                register.last_at = _moved(register.last_at, step)
+            session.ahead -= step
+            if session.heard is not None:
+                session.heard = session.heard[0], session.heard[1] + step
+            session.charged.move(step)
+            session.discharged.move(step)
+            session.gauge.since = _moved(session.gauge.since, step)
 
     def remembers(self, station_id: str, transaction_id: str) -> bool:
         """Whether the session of a transaction is live, or was so a while ago."""
-        name = session_id(station_id, transaction_id)
+        name = self._name(station_id, transaction_id)
         return name in self.sessions or name in self._over
 
     def apply(self, event: StationEvent) -> LiveSession | None:
@@ -418,7 +455,11 @@ class LiveSite:
         return session
 
     def _transaction(self, station: LiveStation, event: TransactionReported) -> LiveSession | None:
-        name = session_id(event.station_id, event.transaction_id)
+        if event.phase == "started" and TRANSACTION_REUSED in event.flags:
+            again = f"{event.transaction_id}\x1f{event.seq_no}"
+            name = session_id(event.station_id, event.transaction_id)
+            self._reused[name] = session_id(event.station_id, again)
+        name = self._name(event.station_id, event.transaction_id)
         session = self.sessions.get(name)
         if session is None and name in self._over:
             return self._afterwards(self._over[name], event)
@@ -439,7 +480,8 @@ class LiveSite:
         late = event.offline or event.seq_no < session.highest_seq_no
         session.count(event)
         session.last_event_at = event.received_at
-        session.id_token = event.id_token or session.id_token
+        if session.id_token is None or not _names_the_stopper(event):
+            session.id_token = event.id_token or session.id_token
         if event.phase == "started":
             session.arrived_at = min(session.arrived_at, began_at)
         if session.evse_id is None:
@@ -497,37 +539,70 @@ class LiveSite:
         if not samples:
             return
         ordered = sorted(samples, key=lambda s: s.measured_at)
+        fresh = live
         if session is not None and live:
-            session.follow_clock(ordered[-1].measured_at, received_at)
+            fresh = session.follow_clock(ordered[-1].measured_at, received_at)
         ahead = session.ahead if session is not None else _NONE
-        for measured_at, group in groupby(ordered, key=lambda s: s.measured_at):
-            batch, at = list(group), min(measured_at - ahead, received_at)
+        for batch in _together(ordered):
+            measured_at = batch[-1].measured_at
+            at = min(measured_at - ahead, received_at)
             power = power_kw(batch)
             if evse is not None and power is not None and not evse.believes(power):
                 power = None
                 if session is not None:
                     session.flag("power_implausible")
-            if evse is not None and live and power is not None:
-                travelled = received_at - _TRAVEL <= at
+            travelled = received_at - _TRAVEL <= at
+            if evse is not None and fresh and power is not None and (travelled or session is None):
                 evse.power_kw, evse.power_at = power, at if travelled else received_at
             if session is None:
                 continue
             into = None if power is None else max(power, 0.0)
             out_of = None if power is None else max(-power, 0.0)
+            charged, discharged = energy(batch, "Import"), energy(batch, "Export")
+            flags = (
+                *_count(session, session.charged, charged, at, power_max, into),
+                *_count(session, session.discharged, discharged, at, discharge_max, out_of),
+            )
+            session.flag(*flags)
+            if power is not None:
+                session.tells_power = True
+            elif flags:
+                session.gauge.since = None
+            elif evse is not None and fresh and travelled and not session.tells_power:
+                _gauge(evse, session, at, [e.kwh for e in (charged, discharged) if e is not None])
             for sample in batch:
-                if sample.phase is not None:
-                    continue
-                if sample.measurand == _IMPORT:
-                    session.flag(*session.charged.read(sample.value, at, power_max, into))
-                elif sample.measurand == _EXPORT:
-                    session.flag(*session.discharged.read(sample.value, at, discharge_max, out_of))
-                elif sample.measurand == "SoC":
-                    _take_soc(session, sample.value, received_at if live else at)
+                if sample.measurand == "SoC":
+                    if fresh or not live:
+                        _take_soc(session, sample.value, at)
+                    elif measured_at <= received_at:
+                        _take_soc(session, sample.value, min(measured_at, at))
             _count_phases(session, batch, power)
 
 
 def _moved(at: datetime | None, step: timedelta) -> datetime | None:
     return None if at is None else at + step
+
+
+def _at_our_pace(before: tuple[datetime, datetime], now: tuple[datetime, datetime]) -> bool:
+    """Whether a station's clock went as far as ours between two readings: a queue does not."""
+    theirs, ours = now[0] - before[0], now[1] - before[1]
+    return ours >= _PACE and abs(theirs - ours) <= AT_ONCE
+
+
+def _together(samples: list[MeterSample]) -> Iterator[list[MeterSample]]:
+    """Samples in the order of time, in groups that were measured at once."""
+    group: list[MeterSample] = []
+    for sample in samples:
+        if group and sample.measured_at - group[0].measured_at > AT_ONCE:
+            yield group
+            group = []
+        group.append(sample)
+    if group:
+        yield group
+
+
+def _names_the_stopper(event: TransactionReported) -> bool:
+    return event.phase == "ended" or event.trigger in ("StopAuthorized", "Deauthorized")
 
 
 def _release(evse: LiveEvse) -> None:
@@ -558,6 +633,35 @@ def _take_soc(session: LiveSession, soc: float, at: datetime) -> None:
     session.soc_discharged_kwh = session.discharged.total_kwh
     if session.arrival_soc is None:
         session.arrival_soc = soc
+
+
+def _count(
+    session: LiveSession,
+    register: Register,
+    told: Energy | None,
+    at: datetime,
+    most_kw: float,
+    power_kw: float | None,
+) -> tuple[str, ...]:
+    """Count what a measurement tells of one direction; what it tells of other places is flagged."""
+    if told is None:
+        return ()
+    if told.elsewhere:
+        session.flag("location_ignored")
+    if told.interval:
+        return register.add(told.kwh, at, most_kw, session.arrived_at)
+    return register.read(told.kwh, at, most_kw, power_kw, told.place)
+
+
+def _gauge(evse: LiveEvse, session: LiveSession, at: datetime, told_kwh: list[float]) -> None:
+    """Where the meter tells no power, take the mean since the energy was told last."""
+    if not told_kwh:
+        return
+    settled_at = None if evse.changed_at is None else evse.changed_at + _LATE
+    net_kwh = session.charged.total_kwh - session.discharged.total_kwh
+    mean_kw = session.gauge.read(net_kwh, at, told_kwh, settled_at)
+    if mean_kw is not None:
+        evse.power_kw, evse.power_at = mean_kw, at
 
 
 def _count_phases(session: LiveSession, samples: list[MeterSample], power: float | None) -> None:

@@ -80,7 +80,8 @@ class TransactionReported:
 
     ``transaction_id`` is unique within the station. ``seq_no`` is the station's own (2.x) or ours
     (1.6); (station_id, transaction_id, seq_no) is the identity of the event. ``evse_id`` is None
-    where the station did not say: it stays unattributed, never connector 1 by default.
+    where the station did not say: it stays unattributed, never connector 1 by default. One that comes
+    under a number that another one has is renumbered by us and flagged ``seq_no_reused``.
     ``flags`` marks what was doubtful, e.g. ``clock_ahead``, ``register_reset``, ``synthetic_start``.
     """
 
@@ -229,6 +230,24 @@ def to_json(event: StationEvent) -> bytes:
 def from_json(data: bytes | str) -> StationEvent:
     """Inverse of :func:`to_json`; raises ``pydantic.ValidationError`` on anything else."""
     return _adapter.validate_json(data)
+
+
+TRANSACTION_REUSED = "transaction_reused"
+"""Flags a start that gives the name of a transaction that is over to a new session."""
+
+
+def same_report(one: TransactionReported, other: TransactionReported) -> bool:
+    """Whether two reports of one transaction are the same one, sent twice.
+
+    The number alone does not tell: some stations give every event the same. Where a time could not be
+    read ours stands in its place, which differs each time.
+    """
+    unreadable = "time_unreadable" in one.flags and "time_unreadable" in other.flags
+    return (
+        one.phase == other.phase
+        and one.trigger == other.trigger
+        and (unreadable or one.occurred_at == other.occurred_at)
+    )
 
 
 def identity(event: StationEvent) -> str | None:

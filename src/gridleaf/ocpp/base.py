@@ -24,8 +24,8 @@ from gridleaf.ocpp.commands import (
     SetValues,
 )
 from gridleaf.ocpp.csms import Caller, Handler, Host, Payload
-from gridleaf.ocpp.semantics import HARD, Registers, meter_time, read_time, wire_time
-from gridleaf.ocpp.units import Readings, read_meter_values
+from gridleaf.ocpp.semantics import HARD, Registers, read_time, wire_time
+from gridleaf.ocpp.units import DEFAULT_MEASURAND, Readings, read_meter_values
 
 E = TypeVar("E")
 
@@ -33,6 +33,11 @@ _log = structlog.get_logger()
 
 ACCEPTING: Final = frozenset({"Accepted", "Scheduled", "Unlocked", "RebootRequired"})
 """Statuses that mean: done, or will be done."""
+SAMPLED: Final = (DEFAULT_MEASURAND, "Power.Active.Import")
+SAMPLED_BOTH_WAYS: Final = ("Power.Active.Export", "Energy.Active.Export.Register", "SoC")
+"""What control needs of a station's meter, and what more where it may discharge."""
+SAMPLE_EVERY_S: Final = 60
+"""A meter is to be read at least this often during a transaction [s]."""
 PURPOSES: Final = {"tx": "TxProfile", "tx_default": "TxDefaultProfile"}
 
 
@@ -96,6 +101,33 @@ class BaseDialect:
         except StoreUnavailable as error:
             _log.warning("ocpp_probe_lost", station=self.host.station_id, error=str(error))
 
+    async def sample_enough(
+        self, values: Mapping[str, str], measurands: str, interval: str, call: Caller
+    ) -> None:
+        """Have the station sample what control needs, where its variables show that it does not.
+
+        Best effort: only added to what it samples already; one that refuses is read as it is.
+        """
+        if measurands in values:
+            sampled = words(values[measurands])
+            both = self.host.discharge_via != "none"
+            for wanted in ((*SAMPLED, *SAMPLED_BOTH_WAYS), SAMPLED) if both else (SAMPLED,):
+                missing = [name for name in wanted if name not in sampled]
+                value = ",".join((*sampled, *missing))
+                if not missing or await self._changed(measurands, value, call):
+                    break
+        seconds = number(values.get(interval))
+        if seconds is not None and not 0 < seconds <= SAMPLE_EVERY_S:
+            await self._changed(interval, str(SAMPLE_EVERY_S), call)
+
+    async def _changed(self, name: str, value: str, call: Caller) -> bool:
+        try:
+            answer = await self.set_values(SetValues(values={name: value}), call)
+        except (RejectedByStation, CallTimeout, ProtocolError) as error:
+            _log.info("ocpp_sampling_kept", station=self.host.station_id, error=str(error))
+            return False
+        return answer.accepted
+
     # -- handlers and what they are made of --
 
     async def heartbeat(self, payload: Payload) -> Payload:
@@ -145,11 +177,11 @@ class BaseDialect:
         """The message's own time, ours where it has none; see ``semantics.read_time``."""
         if path not in payload:
             return self.host.now(), ()
-        return read_time(payload[path], self.host.now(), path)
+        return read_time(payload[path], self.host.now())
 
     def readings(self, payload: Payload, key: str = "meterValue") -> Readings:
         now = self.host.now()
-        return read_meter_values(payload.get(key, ()), lambda text: meter_time(text, now))
+        return read_meter_values(payload.get(key, ()), lambda text: read_time(text, now))
 
 
 def answer_of(response: Payload) -> Answer:
@@ -184,6 +216,11 @@ def expiry(command: SetProfile) -> datetime:
 def yesterday(now: datetime) -> datetime:
     """A start that has passed by any clock, and does not change with every sending."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+
+
+def words(value: str) -> tuple[str, ...]:
+    """A list in a variable, its members separated by commas."""
+    return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def number(text: str | None) -> int | None:

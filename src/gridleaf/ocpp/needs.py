@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gridleaf.ocpp.csms import Payload
 from gridleaf.ocpp.profiles import discharge_magnitude
-from gridleaf.ocpp.semantics import read_time
+from gridleaf.ocpp.semantics import read_time, whole
 
 _AC_PHASES: Final = {"AC_single_phase": 1, "AC_two_phase": 2}
 
@@ -22,18 +22,19 @@ def read_needs(payload: Payload, now: datetime, voltage_v: float) -> dict[str, A
     Raises
     ------
     ProtocolError
-        ``departureTime`` is not a date and time.
+        ``evseId`` does not fit.
     """
     needs = payload["chargingNeeds"]
     transfer = needs["requestedEnergyTransfer"]
     fields: dict[str, Any] = {
-        "evse_id": int(payload["evseId"]),
+        "evse_id": whole(payload["evseId"], "evseId"),
         "requested_transfer": transfer,
         "available_transfers": tuple(needs.get("availableEnergyTransfer", ())),
         "control_mode": needs.get("controlMode"),
     }
     if "departureTime" in needs:
-        fields["departure_at"], _ = read_time(needs["departureTime"], now, "departureTime")
+        departure_at, doubts = read_time(needs["departureTime"], now)
+        fields["departure_at"] = None if "time_unreadable" in doubts else departure_at
     if "acChargingParameters" in needs:
         fields |= _ac(needs["acChargingParameters"], _AC_PHASES.get(transfer, 3), voltage_v)
     if "dcChargingParameters" in needs:

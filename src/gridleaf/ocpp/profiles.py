@@ -122,7 +122,7 @@ def lowest_limit_kw(schedules: Sequence[Payload], now: datetime, voltage_v: floa
         periods = schedule["chargingSchedulePeriod"]
         elapsed_s = 0.0
         if "startSchedule" in schedule:
-            start, _ = read_time(schedule["startSchedule"], now, "startSchedule")
+            start, _ = read_time(schedule["startSchedule"], now)
             elapsed_s = (now - start).total_seconds()
         for period, following in zip(periods, [*periods[1:], None], strict=True):
             over = following is not None and following["startPeriod"] <= elapsed_s

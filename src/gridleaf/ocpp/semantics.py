@@ -20,6 +20,8 @@ TOLERANCE: Final = timedelta(minutes=5)
 """A station's clock may be this far ahead before it is doubted."""
 CLOCK_SET_AFTER: Final = datetime(2010, 1, 1, tzinfo=UTC)
 """Before any OCPP 1.6: the station's clock was never set (1970 after a power cut, mostly)."""
+YEARS: Final = range(1970, 2101)
+"""Years that a clock which lies may still name; .NET's empty date is of year 1."""
 MAX_POWER_KW: Final = 4000.0
 """No charger delivers more (MCS: 3.75 MW); a register that ran faster has another unit."""
 
@@ -39,41 +41,26 @@ HARD: Final = frozenset(
 """The flags of hard rules; every other flag is soft."""
 
 
-def read_time(text: str, now: datetime, path: str) -> tuple[datetime, tuple[str, ...]]:
-    """A station's timestamp as aware UTC, with flags.
+def read_time(text: str, now: datetime) -> tuple[datetime, tuple[str, ...]]:
+    """A station's timestamp as aware UTC, with flags; nothing is refused for a bad time.
 
-    ``naive_time``: no zone, taken as UTC. ``clock_ahead``: more than :data:`TOLERANCE` in the
-    future. ``clock_unset``: before :data:`CLOCK_SET_AFTER`.
-
-    Raises
-    ------
-    ProtocolError
-        ``PropertyConstraintViolation``: not a date and time.
+    ``time_unreadable``: no date and time, or one outside :data:`YEARS` that arithmetic would trip
+    over; it is now. ``naive_time``: no zone, taken as UTC. ``clock_ahead``: more than
+    :data:`TOLERANCE` in the future. ``clock_unset``: before :data:`CLOCK_SET_AFTER`.
     """
     try:
         time = datetime.fromisoformat(text.upper())
         flags = () if time.tzinfo is not None else ("naive_time",)
         time = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ProtocolError(
-            "PropertyConstraintViolation", f"{path}: {text[:40]!r} is not a date-time"
-        ) from None
+        return now, ("time_unreadable",)
+    if time.year not in YEARS:
+        return now, ("time_unreadable",)
     if time < CLOCK_SET_AFTER:
         flags = (*flags, "clock_unset")
     elif time > now + TOLERANCE:
         flags = (*flags, "clock_ahead")
     return time, flags
-
-
-def meter_time(text: str, now: datetime) -> tuple[datetime, tuple[str, ...]]:
-    """The time of a meter value; an unreadable one is now, flagged ``time_unreadable``.
-
-    A transaction's end is not refused for a bad time inside its meter values.
-    """
-    try:
-        return read_time(text, now, "timestamp")
-    except ProtocolError:
-        return now, ("time_unreadable",)
 
 
 def whole(value: float, path: str) -> int:
@@ -156,22 +143,22 @@ class Registers:
     _KEPT = 256
 
     def __init__(self) -> None:
-        self._last: OrderedDict[tuple[str, str], tuple[float, datetime]] = OrderedDict()
+        self._last: OrderedDict[tuple[str, str, str, str | None], tuple[float, datetime]] = (
+            OrderedDict()
+        )
 
     def check(self, transaction_id: str, samples: Iterable[MeterSample]) -> tuple[str, ...]:
         """Flags of :func:`register_flags`, and ``meter_negative``.
 
-        Samples out of order are not compared.
+        Samples out of order are not compared, nor those of different places or phases.
         """
         flags: list[str] = []
         for sample in samples:
-            if sample.phase is not None or not sample.measurand.endswith(".Register"):
-                continue
-            if sample.unit != "kWh":
+            if not sample.measurand.endswith(".Register") or sample.unit != "kWh":
                 continue
             if sample.value < 0:
                 flags.append("meter_negative")
-            key = (transaction_id, sample.measurand)
+            key = (transaction_id, sample.measurand, sample.location, sample.phase)
             value, at = self._last.get(key, (sample.value, sample.measured_at))
             if sample.measured_at >= at:
                 flags += register_flags(value, at, sample.value, sample.measured_at)

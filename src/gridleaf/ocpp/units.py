@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, Literal
 
 from gridleaf.domain.meter import MeterSample
 
@@ -68,6 +69,9 @@ _NATURAL: Final = (
 """Start of a measurand -> the unit that holds when the station names none; first match wins."""
 
 _LARGEST_MULTIPLIER: Final = 24
+AT_ONCE: Final = timedelta(seconds=1)
+"""Values that are no further apart were measured together, whatever the clock of each says."""
+_when: Final = attrgetter("measured_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def read_meter_values(
     ----------
     read_time
         Turns a timestamp of the station into an aware time and flags
-        (:func:`gridleaf.ocpp.semantics.meter_time`).
+        (:func:`gridleaf.ocpp.semantics.read_time`).
     """
     samples: list[MeterSample] = []
     flags: list[str] = []
@@ -192,7 +196,8 @@ def _raw(value: str | float, unit: str, multiplier: int) -> str:
 def power_kw(samples: Iterable[MeterSample], voltage_v: float = 230.0) -> float | None:
     """The power of an EVSE [kW], + charges, - discharges; None when the samples do not tell.
 
-    The newest samples count, those at the outlet before others. Import minus export; the sum of
+    The newest samples count, those at the outlet before others; those no more than
+    :data:`AT_ONCE` apart are one measurement, the last of each kind counting. Import minus export; the sum of
     the phases where only phases are given; current times voltage where only amperes are given, a
     current without a phase being the sum of all phases (OCPP 1.6, SampledValue).
 
@@ -201,15 +206,55 @@ def power_kw(samples: Iterable[MeterSample], voltage_v: float = 230.0) -> float 
     voltage_v
         Phase voltage to assume where none was sampled [V].
     """
-    telling = [s for s in samples if s.measurand in _TELLING]
+    telling = sorted((s for s in samples if s.measurand in _TELLING), key=_when)
     for measurands, read in ((_POWERS, _from_power), (_CURRENTS, _from_current)):
         chosen = [s for s in telling if s.measurand in measurands]
         if chosen:
             newest = max(s.measured_at for s in chosen)
-            places = {s.location for s in chosen if s.measured_at == newest}
-            place = next((p for p in ("Outlet", "EV") if p in places), min(places))
-            here = [s for s in telling if s.measured_at == newest and s.location == place]
+            place = best_place(s for s in chosen if newest - s.measured_at <= AT_ONCE)
+            here = [s for s in telling if newest - s.measured_at <= AT_ONCE and s.location == place]
             return read(here, voltage_v)
+    return None
+
+
+def best_place(samples: Iterable[MeterSample]) -> str:
+    """Which of the locations of some samples counts: the outlet, the vehicle, then any other."""
+    places = {s.location for s in samples}
+    return next((p for p in ("Outlet", "EV") if p in places), min(places))
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What one measurement tells of the energy in one direction.
+
+    Attributes
+    ----------
+    kwh
+        The register, or what flowed in an interval that ends with the measurement.
+    place
+        Where it was measured; ``elsewhere``: it was also measured at a place that does not count.
+    """
+
+    kwh: float
+    place: str
+    interval: bool = False
+    elsewhere: bool = False
+
+
+def energy(samples: Iterable[MeterSample], direction: Literal["Import", "Export"]) -> Energy | None:
+    """The energy in one direction: one location, the sum of the phases where no total is given.
+
+    A register counts before an interval.
+    """
+    counted = [s for s in samples if s.measurand.startswith(f"Energy.Active.{direction}.")]
+    for kind in ("Register", "Interval"):
+        chosen = [s for s in counted if s.measurand == f"Energy.Active.{direction}.{kind}"]
+        if chosen:
+            place = best_place(chosen)
+            here = [s for s in chosen if s.location == place]
+            total = _total(_by_phase(here, here[0].measurand))
+            if total is not None:
+                return Energy(total, place, kind == "Interval", len(here) < len(chosen))
     return None
 
 

@@ -72,6 +72,8 @@ _KEYS: Final = (
     "ConnectorSwitch3to1PhaseSupported",
     "NumberOfConnectors",
     "SupportedFeatureProfiles",
+    "MeterValuesSampledData",
+    "MeterValueSampleInterval",
 )
 """Configuration keys read after boot (1.6, section 9)."""
 _STARTS_KEPT: Final = 64
@@ -403,6 +405,7 @@ class V16(BaseDialect):
             max_periods=number(values.get("ChargingScheduleMaxPeriods")),
             values=values,
         )
+        await self.sample_enough(values, "MeterValuesSampledData", "MeterValueSampleInterval", call)
 
 
 def _tag_info(authorisation: Authorisation) -> Payload:

@@ -30,6 +30,7 @@ from gridleaf.ocpp.base import (
     number,
     present,
     unsupported,
+    words,
     yesterday,
 )
 from gridleaf.ocpp.commands import Answer, Command
@@ -57,7 +58,6 @@ _KEPT: Final = (
     "LogStatusNotification",
     "NotifyCustomerInformation",
     "NotifyDisplayMessages",
-    "NotifyEvent",
     "NotifyMonitoringReport",
     "NotifyReport",
     "PublishFirmwareStatusNotification",
@@ -93,6 +93,7 @@ class V2(BaseDialect):
             ),
             "NotifyChargingLimit": self._limit,
             "ClearedChargingLimit": self._limit_cleared,
+            "NotifyEvent": self._events,
             "SecurityEventNotification": self.security_event,
             "DataTransfer": self.noted("DataTransfer", {"status": "UnknownVendorId"}),
             **{action: self.noted(action) for action in _KEPT},
@@ -128,6 +129,35 @@ class V2(BaseDialect):
         )
         return {}
 
+    async def _events(self, payload: Payload) -> Payload:
+        """Kept as they came; an AvailabilityState is a connector's status as well (G01)."""
+        await self.note("NotifyEvent", payload)
+        for data in payload["eventData"]:
+            component, status = data["component"], _STATUS.get(data["actualValue"])
+            if data["variable"]["name"] != "AvailabilityState" or status is None:
+                continue
+            of_station = component["name"] == "ChargingStation"
+            evse = component.get("evse", {"id": 0} if of_station else {"id": -1})
+            evse_id, doubts = connector(evse["id"], "evse.id", station=of_station)
+            connector_id, more = connector(
+                evse.get("connectorId", 0), "evse.connectorId", station=True
+            )
+            reported_at, clock = self.time(data)
+            self.doubt("NotifyEvent", unique(doubts, more, clock))
+            if evse_id is None or connector_id is None:
+                continue
+            await self.host.accept(
+                self.event(
+                    StatusReported,
+                    evse_id=evse_id,
+                    connector_id=connector_id,
+                    status=status,
+                    reported_at=reported_at,
+                    detail=data["actualValue"],
+                )
+            )
+        return {}
+
     async def _authorize(self, payload: Payload) -> Payload:
         authorisation = await self._authorise(payload["idToken"], None)
         return {"idTokenInfo": _token_info(authorisation), **self.permission(authorisation)}
@@ -160,13 +190,13 @@ class V2(BaseDialect):
                 phase=_PHASES[payload["eventType"]],
                 occurred_at=occurred_at,
                 evse_id=evse_id,
-                connector_id=evse.get("connectorId"),
+                connector_id=_whole(evse, "connectorId"),
                 id_token=token["idToken"] if named else None,
                 charging_state=_STATES.get(info.get("chargingState", "")),
                 trigger=payload["triggerReason"],
                 stopped_reason=info.get("stoppedReason", ""),
                 offline=payload.get("offline", False),
-                remote_start_id=info.get("remoteStartId"),
+                remote_start_id=_whole(info, "remoteStartId"),
                 operation_mode=info.get("operationMode"),
                 samples=readings.samples,
                 flags=flags,
@@ -409,6 +439,9 @@ class V2(BaseDialect):
         values = first | await self.probe_values(self.probed(), call)
         self._items_per_set = _items(values.get(variables.ITEMS_PER_SET))
         await self.learn(values)
+        await self.sample_enough(
+            values, variables.SAMPLED_MEASURANDS, variables.SAMPLED_INTERVAL, call
+        )
 
     async def learn(self, values: dict[str, str]) -> None:
         """Hand over what the variables say."""
@@ -416,13 +449,17 @@ class V2(BaseDialect):
 
     def station_fields(self, values: dict[str, str]) -> dict[str, Any]:
         """The fields of a CapabilitiesRead that are the station's as a whole."""
-        units = variables.words(values.get("SmartChargingCtrlr.RateUnit", ""))
+        units = words(values.get("SmartChargingCtrlr.RateUnit", ""))
         return {
             "rate_units": tuple(unit for unit in ("A", "W") if unit in units) or ("A", "W"),
             "max_stack_level": number(values.get("SmartChargingCtrlr.ProfileStackLevel")) or 0,
             "max_periods": number(values.get("SmartChargingCtrlr.PeriodsPerSchedule")),
             "values": values,
         }
+
+
+def _whole(payload: Payload, key: str) -> int | None:
+    return whole(payload[key], key) if key in payload else None
 
 
 def _batches(names: tuple[str, ...], size: int) -> list[tuple[str, ...]]:

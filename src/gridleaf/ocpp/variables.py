@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gridleaf.domain.errors import ProtocolError
+from gridleaf.ocpp.base import words
 from gridleaf.ocpp.csms import Payload
 
 ITEMS_PER_GET: Final = "DeviceDataCtrlr.ItemsPerMessage[GetVariables]"
 ITEMS_PER_SET: Final = "DeviceDataCtrlr.ItemsPerMessage[SetVariables]"
+SAMPLED_MEASURANDS: Final = "SampledDataCtrlr.TxUpdatedMeasurands"
+SAMPLED_INTERVAL: Final = "SampledDataCtrlr.TxUpdatedInterval"
 
 STATION_VARIABLES: Final = (
     ITEMS_PER_SET,
@@ -26,6 +29,8 @@ STATION_VARIABLES: Final = (
     "SmartChargingCtrlr.Entries[ChargingProfiles]",
     "SmartChargingCtrlr.LimitChangeSignificance",
     "SmartChargingCtrlr.ACPhaseSwitchingSupported",
+    SAMPLED_MEASURANDS,
+    SAMPLED_INTERVAL,
 )
 """Read after boot of every 2.x station."""
 STATION_VARIABLES_21: Final = (
@@ -103,8 +108,3 @@ def read_v2x(values: Mapping[str, str], evse_id: int) -> V2X:
 
 def is_true(value: str | None) -> bool:
     return value is not None and value.strip().lower() == "true"
-
-
-def words(value: str) -> tuple[str, ...]:
-    """A MemberList or SequenceList."""
-    return tuple(word.strip() for word in value.split(",") if word.strip())

@@ -58,12 +58,20 @@ class MemoryStore:
                 return False
             self._identities[key] = None
             transaction = event.station_id, event.transaction_id
+            self._transactions[transaction].append(event)
             if event.phase == "ended":
-                for earlier in self._transactions.pop(transaction, []):
-                    self._identities.pop(identity(earlier) or "", None)
-            else:
-                self._transactions[transaction].append(event)
+                self._forget(transaction)
         return True
+
+    def _forget(self, transaction: tuple[str, str]) -> None:
+        """Of a transaction that is over only its starts and ends are asked for again."""
+        kept: list[StationEvent] = []
+        for event in self._transactions[transaction]:
+            if isinstance(event, TransactionReported) and event.phase == "updated":
+                self._identities.pop(identity(event) or "", None)
+            else:
+                kept.append(event)
+        self._transactions[transaction] = kept
 
     async def events(
         self,

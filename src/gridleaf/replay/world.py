@@ -151,6 +151,7 @@ class _World:
                 rng=random.Random(rng.random()),
                 voltage_v=self.site.voltage_v,
                 meter_interval_s=_DAY_S,
+                meter_fixed=True,
             )
         nodes = tree(self.site)
         minutes = (scenario.window.end - scenario.window.start) // MINUTE

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gridleaf.ocpp.csms import Payload
 from gridleaf.sim.dialect import stamp
-from gridleaf.sim.variables import Variable, constant, truth, whole
+from gridleaf.sim.variables import Variable, constant, fixed, truth, whole
 
 if TYPE_CHECKING:
     from gridleaf.sim.station import SimStation
@@ -124,6 +124,20 @@ def _row(key: Key, variable: Variable) -> Payload:
     }
 
 
+def meter_interval(station: SimStation) -> Variable:
+    """How often the meters of a station are read [s]."""
+    variable = whole(lambda: station.meter_interval_s, station.set_meter_interval, least=1)
+    return fixed(variable) if station.meter_fixed else variable
+
+
+def measurands(station: SimStation) -> tuple[str, ...]:
+    """What the meters of a station sample of power and energy."""
+    names = ("Power.Active.Import", "Energy.Active.Import.Register")
+    if all(evse.discharge_max_kw == 0 for evse in station.config.evses):
+        return names
+    return (*names, "Power.Active.Export", "Energy.Active.Export.Register")
+
+
 def base_model(station: SimStation, model_name: str, units: tuple[str, ...]) -> DeviceModel:
     """What every 2.x station has (OCPP 2.0.1 part 2, appendices: required variables, smart charging)."""
     device, link = DeviceModel(), station.link
@@ -172,12 +186,8 @@ def base_model(station: SimStation, model_name: str, units: tuple[str, ...]) -> 
         "SampledDataCtrlr",
         {
             "Enabled": constant(truth(True), "boolean"),
-            "TxUpdatedInterval": whole(
-                lambda: station.meter_interval_s, station.set_meter_interval, least=1
-            ),
-            "TxUpdatedMeasurands": constant(
-                "Power.Active.Import,Energy.Active.Import.Register,SoC", "MemberList"
-            ),
+            "TxUpdatedInterval": meter_interval(station),
+            "TxUpdatedMeasurands": constant(",".join((*measurands(station), "SoC")), "MemberList"),
         },
     )
     device.add("AlignedDataCtrlr", {"Interval": constant("0", "integer")})

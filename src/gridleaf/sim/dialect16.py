@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gridleaf.domain.errors import ProtocolError
 from gridleaf.ocpp.csms import Handler, Payload
+from gridleaf.sim.device import measurands, meter_interval
 from gridleaf.sim.dialect import Admission, Message, Report, Trigger, read_stamp, stamp
 from gridleaf.sim.evse import Cause, SimEvse
 from gridleaf.sim.profiles import Allowance, Period, Profile, Purpose, composite
@@ -407,11 +408,9 @@ class Dialect16:
             ),
             "LocalAuthorizeOffline": constant(truth(True), "boolean"),
             "MaxChargingProfilesInstalled": constant(str(_PROFILES), "integer"),
-            "MeterValueSampleInterval": whole(
-                lambda: station.meter_interval_s, station.set_meter_interval, least=1
-            ),
+            "MeterValueSampleInterval": meter_interval(station),
             "MeterValuesSampledData": constant(
-                "Power.Active.Import,Energy.Active.Import.Register,Current.Import,Voltage"
+                ",".join((*measurands(station), "Current.Import", "Voltage", "SoC"))
             ),
             "NumberOfConnectors": constant(str(len(station.config.evses)), "integer"),
             "StopTransactionOnEVSideDisconnect": constant(truth(True), "boolean"),

@@ -62,6 +62,8 @@ class SimStation:
         Phase voltage [V].
     meter_interval_s
         How often a running transaction reports its meter [s].
+    meter_fixed
+        Whether the central system is refused another interval.
 
     Attributes
     ----------
@@ -81,6 +83,7 @@ class SimStation:
         rng: random.Random,
         voltage_v: float = 230.0,
         meter_interval_s: float = 60.0,
+        meter_fixed: bool = False,
     ) -> None:
         self.config = station
         self.version = version
@@ -88,6 +91,7 @@ class SimStation:
         self.rng = rng
         self.voltage_v = voltage_v
         self.meter_interval_s = meter_interval_s
+        self.meter_fixed = meter_fixed
         self.heartbeat_interval_s = 300.0
         self.connection_timeout_s = 120.0
         self.reject_profiles = False

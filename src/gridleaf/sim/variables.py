@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 DataType = Literal[
@@ -53,6 +53,11 @@ def whole(
         write(number)
 
     return Variable(read=lambda: f"{read():.0f}", write=take, data_type="integer")
+
+
+def fixed(variable: Variable) -> Variable:
+    """The same variable, which cannot be set."""
+    return replace(variable, write=None)
 
 
 def truth(value: bool) -> str:

@@ -14,16 +14,20 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Table,
+    Update,
     bindparam,
     case,
+    false,
     func,
     literal_column,
     or_,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gridleaf.domain.events import (
+    TRANSACTION_REUSED,
     ExternalLimitReported,
     MeterReported,
     StationEvent,
@@ -59,6 +63,14 @@ class Journal:
         )
         self._transaction = _compiled(
             _merged(insert_into(dialect, transactions)), dialect, list(transactions.c.keys())
+        )
+        self._reopened = _compiled(
+            update(transactions)
+            .where(transactions.c.station_id == bindparam("station"))
+            .where(transactions.c.transaction_id == bindparam("transaction"))
+            .values(ended=false()),
+            dialect,
+            ["station", "transaction"],
         )
         self._sample = _compiled(
             insert_into(dialect, samples).on_conflict_do_nothing(),
@@ -108,9 +120,12 @@ class Journal:
         placed: list[tuple[Any, ...]] = []
         unplaced: list[tuple[Any, ...]] = []
         states: list[tuple[Any, ...]] = []
+        reopened: list[tuple[str, str]] = []
         for row_id, event in fresh:
             if isinstance(event, TransactionReported):
                 merges.append(_transaction_row(event))
+                if event.phase == "started" and TRANSACTION_REUSED in event.flags:
+                    reopened.append((event.station_id, event.transaction_id))
             elif event.kind in STATES:
                 states.append(_state_row(event, row_id))
             if isinstance(event, _WITH_SAMPLES) and event.samples:
@@ -121,6 +136,7 @@ class Journal:
                 elif event.transaction_id is not None:
                     unplaced.extend((*row, station, event.transaction_id) for row in rows)
         for sql, rows in (
+            (self._reopened, reopened),
             (self._transaction, merges),
             (self._sample, placed),
             (self._sample_of_transaction, unplaced),
@@ -151,13 +167,17 @@ class Journal:
 
 def _compiled(statement: Any, dialect: Dialect, parameters: list[str]) -> str:
     """The SQL of a statement that takes ``parameters`` in just that order."""
-    compiled = statement.compile(dialect=dialect, column_keys=parameters)
+    columns = None if isinstance(statement, Update) else parameters
+    compiled = statement.compile(dialect=dialect, column_keys=columns)
     assert compiled.positiontup == parameters, compiled.positiontup
     return str(compiled)
 
 
 def _merged(insert: Any) -> Any:
-    """The upsert that folds one more event into its transaction; an ended one stays ended."""
+    """The upsert that folds one more event into its transaction; an ended one stays ended.
+
+    Only a start that uses its name again opens it, just before.
+    """
     kept, new = transactions.c, insert.excluded
     merged = {
         "evse_id": func.coalesce(kept.evse_id, new.evse_id),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from builders import NOON, site
-from gridleaf.control.live import LiveSite, session_id
+from gridleaf.control.live import LiveSession, LiveSite, session_id
 from gridleaf.domain.events import (
     Booted,
     Connected,
@@ -338,3 +339,137 @@ def test_an_external_limit_of_a_station_is_shared_by_its_evses_in_use() -> None:
     )
     shares = [live.stations["T"].external_share_kw(e) for e in live.evses()]
     assert shares == [5.0, 5.0]
+
+
+def test_import_and_export_in_two_entries_of_one_message_are_one_power() -> None:
+    live = started()
+    exported = sample("Power.Active.Export", 9.0, 5, "kW")
+    imported_later = sample("Power.Active.Import", 0.0, 5 + 0.01 / 60, "kW")
+    live.apply(tx("updated", 1, 5.1, exported, imported_later))
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.power_kw == pytest.approx(-9.0)
+    second_apart = sample("Power.Active.Import", 4.0, 6.05, "kW")
+    live.apply(tx("updated", 2, 6.1, sample("Power.Active.Export", 9.0, 6, "kW"), second_apart))
+    assert evse.power_kw == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("phase", "trigger"), [("ended", "StopAuthorized"), ("updated", "StopAuthorized")]
+)
+def test_who_stops_a_session_does_not_rename_it(phase: str, trigger: str) -> None:
+    live = started()
+    session = live.apply(tx(phase, 1, 60, id_token="STOPPER", trigger=trigger))
+    assert session is not None
+    assert session.id_token == "TAG"
+
+
+def test_an_end_whose_start_was_lost_names_its_session() -> None:
+    live = LiveSite(site())
+    session = live.apply(tx("ended", 4, 60, id_token="STOPPER"))
+    assert session is not None
+    assert session.id_token == "STOPPER"
+
+
+def kept(*messages: tuple[MeterSample, ...]) -> LiveSession:
+    """A session of which one message came every half an hour."""
+    live = LiveSite(site())
+    for n, samples in enumerate(messages):
+        live.apply(tx("started" if n == 0 else "updated", n, 30 * n, *samples))
+    return live.sessions[session_id("DC1", "t1")]
+
+
+def test_registers_of_single_phases_count_as_their_sum() -> None:
+    session = kept(
+        *(
+            tuple(replace(imported(10 + 2.5 * n, 30 * n), phase=p) for p in ("L1", "L2", "L3-N"))
+            for n in range(3)
+        )
+    )
+    assert session.charged.total_kwh == pytest.approx(15.0)
+    assert session.flags == ()
+
+
+def test_of_two_places_of_measurement_the_outlet_counts_and_the_other_is_flagged() -> None:
+    session = kept(
+        *(
+            (
+                replace(imported(50_000 + 5 * n, 30 * n), location="Inlet"),
+                imported(5 * n, 30 * n),
+            )
+            for n in range(3)
+        )
+    )
+    assert session.charged.total_kwh == pytest.approx(10.0)
+    assert session.flags == ("location_ignored",)
+
+
+def test_places_of_measurement_that_take_turns_count_once() -> None:
+    inlet = [replace(imported(700 + 5 * n, 30 * n), location="Inlet") for n in range(4)]
+    session = kept((imported(0, 0),), (inlet[1],), (inlet[2],), (imported(15, 90),))
+    assert session.charged.total_kwh == pytest.approx(15.0)
+
+
+def interval(kwh: float, minutes: float) -> MeterSample:
+    return sample("Energy.Active.Import.Interval", kwh, minutes)
+
+
+def test_intervals_add_up_from_the_start_of_the_session() -> None:
+    session = kept(*((interval(5.0, 30 * n),) for n in range(3)))
+    assert session.charged.total_kwh == pytest.approx(10.0)
+
+
+def test_intervals_between_registers_count_once() -> None:
+    registers = imported(100.0, 0), imported(110.0, 90)
+    session = kept((registers[0],), (interval(4.0, 30),), (interval(5.0, 60),), (registers[1],))
+    assert session.charged.total_kwh == pytest.approx(10.0)
+    session = kept(*((imported(5.0 * n, 30 * n), interval(5.0, 30 * n)) for n in range(3)))
+    assert session.charged.total_kwh == pytest.approx(10.0)
+
+
+def test_an_interval_of_more_than_the_evse_can_do_is_not_counted() -> None:
+    session = kept((interval(5.0, 0),), (interval(5000.0, 30),), (interval(5.0, 60),))
+    assert session.charged.total_kwh == pytest.approx(5.0)
+    assert session.flags == ("interval_implausible",)
+
+
+def registered(live: LiveSite, seq_no: int, minutes: float, kwh: float, out: float = 0.0) -> None:
+    exported = sample("Energy.Active.Export.Register", out, minutes)
+    live.apply(tx("updated", seq_no, minutes, imported(kwh, minutes), exported))
+
+
+def test_where_a_meter_tells_no_power_the_energy_does() -> None:
+    live = started()
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    registered(live, 1, 1, 100.123)
+    assert evse.power_kw == pytest.approx(0.123 * 60)
+    registered(live, 2, 2, 100.123, out=0.2)
+    assert (evse.power_kw, evse.power_at) == (pytest.approx(-0.2 * 60), at(2))
+    registered(live, 3, 2.2, 100.15, out=0.2)
+    assert evse.power_at == at(2)
+    evse.changed_at = at(2.5)
+    registered(live, 4, 3.1, 100.5, out=0.2)
+    assert evse.power_at == at(2)
+    registered(live, 5, 4.1, 100.6, out=0.2)
+    assert (evse.power_kw, evse.power_at) == (pytest.approx(6.0), at(4.1))
+
+
+def test_a_coarse_register_tells_power_only_over_a_long_time() -> None:
+    live = started()
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    for minutes in range(1, 15):
+        live.apply(tx("updated", minutes, minutes, imported(100 + minutes // 6 * 0.5, minutes)))
+        told = evse.power_at
+    assert told == at(12)
+    assert evse.power_kw == pytest.approx(5.0)
+
+
+def test_a_meter_that_tells_power_is_not_second_guessed_by_its_register() -> None:
+    live = started()
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    live.apply(tx("updated", 1, 5, imported(100.5, 5), sample("Power.Active.Import", 6.0, 5, "kW")))
+    live.apply(tx("updated", 2, 15, imported(102.123, 15)))
+    assert (evse.power_kw, evse.power_at) == (6.0, at(5))

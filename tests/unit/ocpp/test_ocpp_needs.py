@@ -151,6 +151,11 @@ def test_a_battery_without_capacity_is_unknown() -> None:
     assert "capacity_kwh" not in read(dcChargingParameters={**DC, "evEnergyCapacity": 0})
 
 
-def test_a_departure_that_is_no_time_is_refused() -> None:
-    with pytest.raises(ProtocolError, match="departureTime"):
-        read(departureTime="soon")
+@pytest.mark.parametrize("text", ["soon", "9999-12-31T23:59:59Z"])
+def test_a_departure_that_is_no_time_is_left_out(text: str) -> None:
+    assert "departure_at" not in read(departureTime=text)
+
+
+def test_an_evse_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="evseId"):
+        read_needs({"evseId": 1e30, "chargingNeeds": {"requestedEnergyTransfer": "DC"}}, NOW, 230.0)

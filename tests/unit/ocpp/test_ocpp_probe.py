@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -199,3 +200,79 @@ def test_a_store_that_is_down_does_not_fail_the_probe(version: str) -> None:
     desk = Desk(version)
     desk.host.store.down = True
     assert probe(desk, Script(version, knows({}))) == []
+
+
+KEYS = {
+    "MeterValuesSampledData": "Energy.Active.Import.Register",
+    "MeterValueSampleInterval": "900",
+}
+
+
+def configured(values: dict[str, str], takes: Callable[[str], bool] = lambda _: True) -> Script:
+    """A 1.6 station over some keys; ``takes`` says which values it accepts."""
+
+    def changed(payload: Payload) -> Payload:
+        if not takes(payload["value"]):
+            return {"status": "Rejected"}
+        values[payload["key"]] = payload["value"]
+        return {"status": "Accepted"}
+
+    rows = [{"key": key, "readonly": False, "value": value} for key, value in values.items()]
+    answers: dict[str, Any] = {
+        "GetConfiguration": {"configurationKey": rows},
+        "ChangeConfiguration": changed,
+    }
+    return Script(V16, answers)
+
+
+def test_a_16_station_that_samples_too_little_is_asked_for_power_every_minute() -> None:
+    values = dict(KEYS)
+    probe(Desk(V16, FakeHost(discharge_via="none")), configured(values))
+    assert values == {
+        "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import",
+        "MeterValueSampleInterval": "60",
+    }
+
+
+def test_where_a_station_may_discharge_export_is_asked_for_as_far_as_it_takes_it() -> None:
+    generous, plain = dict(KEYS), dict(KEYS)
+    probe(Desk(V16, FakeHost(discharge_via="negative_limit")), configured(generous))
+    assert generous["MeterValuesSampledData"] == (
+        "Energy.Active.Import.Register,Power.Active.Import,"
+        "Power.Active.Export,Energy.Active.Export.Register,SoC"
+    )
+    knows_no_soc = configured(plain, lambda value: "SoC" not in value)
+    probe(Desk(V16, FakeHost(discharge_via="negative_limit")), knows_no_soc)
+    assert plain["MeterValuesSampledData"] == "Energy.Active.Import.Register,Power.Active.Import"
+
+
+def test_a_station_that_samples_enough_or_keeps_its_ways_is_left_alone() -> None:
+    enough = {
+        "MeterValuesSampledData": "Power.Active.Import, Energy.Active.Import.Register,Voltage",
+        "MeterValueSampleInterval": "30",
+    }
+    station = configured(enough)
+    probe(Desk(V16, FakeHost(discharge_via="none")), station)
+    assert len(station.calls) == 1
+    stubborn = configured(dict(KEYS), lambda _: False)
+    (event,) = probe(Desk(V16), stubborn)
+    assert event.values == KEYS
+
+
+@pytest.mark.parametrize("version", [V201, V21])
+def test_a_2x_station_is_asked_for_power_every_minute_too(version: str) -> None:
+    values = {
+        "SampledDataCtrlr.TxUpdatedMeasurands": "Energy.Active.Import.Register,Voltage",
+        "SampledDataCtrlr.TxUpdatedInterval": "0",
+    }
+    station = Script(version, knows(values))
+    probe(Desk(version, FakeHost(discharge_via="none")), station)
+    assert [
+        (item["variable"]["name"], item["attributeValue"])
+        for action, payload in station.calls
+        if action == "SetVariables"
+        for item in payload["setVariableData"]
+    ] == [
+        ("TxUpdatedMeasurands", "Energy.Active.Import.Register,Voltage,Power.Active.Import"),
+        ("TxUpdatedInterval", "60"),
+    ]

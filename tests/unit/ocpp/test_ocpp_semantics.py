@@ -14,7 +14,6 @@ from gridleaf.ocpp.semantics import (
     Registers,
     Start,
     connector,
-    meter_time,
     read_time,
     register_flags,
     sample_flags,
@@ -40,47 +39,52 @@ from ocpp_fakes import NOW
     ],
 )
 def test_a_time_is_read_in_every_spelling_of_the_field(text: str) -> None:
-    assert read_time(text, NOW, "timestamp") == (NOW, ())
+    assert read_time(text, NOW) == (NOW, ())
 
 
 def test_a_naive_time_is_utc_and_flagged() -> None:
-    assert read_time("2026-01-05T12:00:00", NOW, "timestamp") == (NOW, ("naive_time",))
+    assert read_time("2026-01-05T12:00:00", NOW) == (NOW, ("naive_time",))
 
 
 def test_five_minutes_ahead_are_tolerated_and_no_more() -> None:
     edge = NOW + timedelta(minutes=5)
-    assert read_time(edge.isoformat(), NOW, "t") == (edge, ())
+    assert read_time(edge.isoformat(), NOW) == (edge, ())
     beyond = edge + timedelta(microseconds=1)
-    assert read_time(beyond.isoformat(), NOW, "t") == (beyond, ("clock_ahead",))
+    assert read_time(beyond.isoformat(), NOW) == (beyond, ("clock_ahead",))
 
 
 def test_next_year_is_ahead() -> None:
-    assert read_time("2027-01-05T12:00:00Z", NOW, "t")[1] == ("clock_ahead",)
+    assert read_time("2027-01-05T12:00:00Z", NOW)[1] == ("clock_ahead",)
 
 
 def test_a_clock_that_was_never_set_is_flagged_up_to_2010() -> None:
-    assert read_time("1970-01-01T00:00:17Z", NOW, "t")[1] == ("clock_unset",)
-    assert read_time("2009-12-31T23:59:59Z", NOW, "t")[1] == ("clock_unset",)
-    assert read_time("2010-01-01T00:00:00Z", NOW, "t")[1] == ()
+    assert read_time("1970-01-01T00:00:17Z", NOW)[1] == ("clock_unset",)
+    assert read_time("2009-12-31T23:59:59Z", NOW)[1] == ("clock_unset",)
+    assert read_time("2010-01-01T00:00:00Z", NOW)[1] == ()
 
 
 def test_an_old_naive_time_has_both_flags() -> None:
-    assert read_time("1970-01-01T00:00:00", NOW, "t")[1] == ("naive_time", "clock_unset")
+    assert read_time("1970-01-01T00:00:00", NOW)[1] == ("naive_time", "clock_unset")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "noon", "2026-13-01T00:00:00Z", "2026-01-05T25:00:00Z", "0001-01-01T00:00:00+14:00", "0"],
+    [
+        "",
+        "noon",
+        "0",
+        "2026-13-01T00:00:00Z",
+        "2026-01-05T25:00:00Z",
+        "2026-06-30T23:59:60Z",
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "1969-12-31T23:59:59Z",
+        "2101-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ],
 )
-def test_what_is_no_time_is_refused_by_its_path(text: str) -> None:
-    with pytest.raises(ProtocolError) as error:
-        read_time(text, NOW, "transactionInfo.startedAt")
-    assert error.value.code == "PropertyConstraintViolation"
-    assert error.value.description.startswith("transactionInfo.startedAt")
-
-
-def test_inside_meter_values_it_is_flagged_instead() -> None:
-    assert meter_time("noon", NOW) == (NOW, ("time_unreadable",))
+def test_what_is_no_time_is_now_and_flagged(text: str) -> None:
+    assert read_time(text, NOW) == (NOW, ("time_unreadable",))
 
 
 def test_times_go_out_in_utc_with_a_zone() -> None:
@@ -212,4 +216,23 @@ def test_flags_are_kept_once_in_their_order() -> None:
 
 
 def test_the_zero_of_our_times_is_utc() -> None:
-    assert read_time("2026-01-05T12:00:00Z", NOW, "t")[0].tzinfo is UTC
+    assert read_time("2026-01-05T12:00:00Z", NOW)[0].tzinfo is UTC
+
+
+def test_registers_of_different_places_and_phases_are_not_compared() -> None:
+    registers = Registers()
+    for n in range(2):
+        at = NOW + timedelta(minutes=n)
+        marks = [("Inlet", None, 90_000.0), ("Outlet", None, 1.0), ("Outlet", "L1", 30_000.0)]
+        samples = [
+            MeterSample(
+                measured_at=at,
+                measurand="Energy.Active.Import.Register",
+                value=kwh + n,
+                unit="kWh",
+                location=location,
+                phase=phase,
+            )
+            for location, phase, kwh in marks
+        ]
+        assert registers.check("t", samples) == ()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gridleaf.domain.meter import MeterSample
-from gridleaf.ocpp.semantics import meter_time
+from gridleaf.ocpp.semantics import read_time
 from gridleaf.ocpp.units import convert, power_kw, read_meter_values, read_sample
 from ocpp_fakes import NOW
 
@@ -169,14 +169,14 @@ def test_a_list_of_meter_values_keeps_its_times_and_each_flag_once() -> None:
         {"timestamp": "2026-01-05T11:59:00", "sampledValue": [{"value": "1"}, {"value": "x"}]},
         {"timestamp": "2026-01-05T12:00:00", "sampledValue": [{"value": "y"}, {"value": "2"}]},
     ]
-    readings = read_meter_values(values, lambda text: meter_time(text, NOW))
+    readings = read_meter_values(values, lambda text: read_time(text, NOW))
     assert [s.measured_at for s in readings.samples] == [NOW - timedelta(minutes=1), NOW]
     assert readings.flags == ("naive_time", "value_unreadable")
 
 
 def test_an_unreadable_time_of_a_meter_value_is_now_and_flagged() -> None:
     values = [{"timestamp": "noon", "sampledValue": [{"value": "1"}]}]
-    readings = read_meter_values(values, lambda text: meter_time(text, NOW))
+    readings = read_meter_values(values, lambda text: read_time(text, NOW))
     assert readings.samples[0].measured_at == NOW
     assert readings.flags == ("time_unreadable",)
 

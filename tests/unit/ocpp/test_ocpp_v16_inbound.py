@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from gridleaf.domain.errors import ProtocolError, StoreUnavailable
+from gridleaf.domain.errors import StoreUnavailable
 from gridleaf.domain.events import (
     Booted,
     MeterReported,
@@ -304,11 +304,17 @@ def test_other_messages_are_kept_as_they_came(
     assert desk.last() == Noted(station_id="CP1", received_at=NOW, action=action, payload=payload)
 
 
-def test_a_message_time_that_is_none_is_refused(desk: Desk) -> None:
-    with pytest.raises(ProtocolError) as error:
-        start(desk, timestamp="noon")
-    assert error.value.code == "PropertyConstraintViolation"
-    assert desk.host.events == []
+@pytest.mark.parametrize("text", ["noon", "2026-01-05T12:59:60Z"])
+def test_a_message_time_that_is_none_is_ours_and_flagged(desk: Desk, text: str) -> None:
+    transaction_id = start(desk, timestamp=text)
+    assert desk.last().occurred_at == NOW
+    assert desk.last().flags == ("time_unreadable",)
+    stop(desk, transaction_id, timestamp=text)
+    assert (desk.last().phase, desk.last().occurred_at) == ("ended", desk.host.now())
+    assert desk.last().flags == ("time_unreadable",)
+    status = {"connectorId": 1, "errorCode": "NoError", "status": "Available", "timestamp": text}
+    desk.ask("StatusNotification", status)
+    assert desk.last().reported_at == desk.host.now()
 
 
 def test_nothing_is_acknowledged_that_is_not_stored() -> None:

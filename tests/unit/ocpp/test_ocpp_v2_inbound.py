@@ -212,6 +212,28 @@ def test_a_number_that_is_too_large_is_refused(desk: Desk, seq_no: float) -> Non
     assert desk.host.events == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"evse": {"id": 1, "connectorId": 1e30}},
+        {"transactionInfo": {"transactionId": "tx-1", "remoteStartId": -1e30}},
+    ],
+)
+def test_a_whole_number_that_could_not_be_read_back_is_refused(
+    desk: Desk, change: dict[str, Any]
+) -> None:
+    with pytest.raises(ProtocolError) as error:
+        desk.ask("TransactionEvent", event(**change))
+    assert error.value.code == "PropertyConstraintViolation"
+    assert desk.host.events == []
+
+
+def test_a_transaction_event_at_no_time_is_from_now(desk: Desk) -> None:
+    desk.ask("TransactionEvent", event(timestamp="2026-01-05T12:59:60Z"))
+    assert desk.last().occurred_at == NOW
+    assert desk.last().flags == ("time_unreadable",)
+
+
 def test_meter_values_are_the_evses(desk: Desk) -> None:
     assert desk.ask("MeterValues", {"evseId": 1, "meterValue": METER}) == {}
     got = desk.last()
@@ -311,6 +333,46 @@ def test_a_security_event_is_reported(desk: Desk) -> None:
     desk.ask("SecurityEventNotification", {"type": "SettingSystemTime", "timestamp": stamp()})
     assert desk.last() == SecurityReported(
         station_id="CP1", received_at=NOW, what="SettingSystemTime"
+    )
+
+
+def availability(component: dict[str, Any], value: str = "Occupied") -> dict[str, Any]:
+    return {
+        "eventId": 1,
+        "timestamp": stamp(),
+        "trigger": "Delta",
+        "actualValue": value,
+        "eventNotificationType": "PreconfiguredMonitor",
+        "component": component,
+        "variable": {"name": "AvailabilityState"},
+    }
+
+
+def test_the_availability_of_connectors_and_evses_is_their_status(desk: Desk) -> None:
+    data = [
+        availability({"name": "Connector", "evse": {"id": 2, "connectorId": 1}}, "Unavailable"),
+        availability({"name": "EVSE", "evse": {"id": 1}}),
+        availability({"name": "ChargingStation"}, "Faulted"),
+        availability({"name": "Connector", "evse": {"id": 1, "connectorId": 1}}, "Melted"),
+        availability({"name": "EVSE"}),
+    ]
+    payload = {"generatedAt": stamp(), "seqNo": 0, "eventData": data}
+    assert desk.ask("NotifyEvent", payload) == {}
+    note, *statuses = desk.host.events
+    assert note == Noted(station_id="CP1", received_at=NOW, action="NotifyEvent", payload=payload)
+    assert [(e.evse_id, e.connector_id, e.status) for e in statuses] == [  # type: ignore[union-attr]
+        (2, 1, "unavailable"),
+        (1, 0, "occupied"),
+        (0, 0, "faulted"),
+    ]
+    assert statuses[0] == StatusReported(
+        station_id="CP1",
+        received_at=NOW,
+        evse_id=2,
+        connector_id=1,
+        status="unavailable",
+        reported_at=NOW,
+        detail="Unavailable",
     )
 
 
