@@ -23,7 +23,7 @@ from gridleaf.plan.problem import Floats, Ints, Plan, Problem, by_step, check, p
 
 PREFERENCE = 1e-5
 """EUR per kWh and hour by which later charging and earlier discharging seem dearer at first, to the
-first visit; to the last one nearly twice as much, so that equals have an order."""
+last visit; to the first one twice as much, so that equals have an order."""
 MIP_GAP = 1e-7
 """Relative gap at which the search over import or export stops, where one is needed."""
 BOTH_KW = 1e-4

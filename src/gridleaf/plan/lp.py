@@ -166,7 +166,7 @@ def build(problem: Problem, prices: Penalties) -> Model:
     middle = np.cumsum(problem.step_h) - problem.step_h / 2
     preference = np.zeros(lp.columns)
     # equals take turns in the order of the visits, so that they do not swap at every new plan
-    weight = 1.0 + np.arange(len(problem.visits.id)) / max(len(problem.visits.id), 1)
+    weight = 2.0 - np.arange(len(problem.visits.id)) / max(len(problem.visits.id), 1)
     (visit, step), (giver, giving) = power.charge_at, power.discharge_at
     preference[power.charge] = weight[visit] * middle[step]
     preference[power.discharge] = weight[giver] * (middle[-1] + middle[0] - middle[giving])
