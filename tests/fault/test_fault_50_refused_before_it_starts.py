@@ -148,6 +148,44 @@ def test_a_station_that_the_security_profile_shuts_out_is_told(
     assert any("these stations cannot connect: CP1" in remark for remark in remarks)
 
 
+@pytest.mark.parametrize(
+    ("text", "station", "said"),
+    [
+        ("[tariff]\nimport_price = 280", STATION, "tariff.import_price: 280 EUR per kWh"),
+        ("[tariff]\nadder = 16", STATION, "tariff.adder: 16 EUR"),
+        ("[defaults]\nwear_per_kwh = 40", STATION, "defaults.wear_per_kwh: 40 EUR"),
+        ("", STATION.replace("charge_max_kw = 11", "charge_max_kw = 0.5"), "import_limit_kw: 60"),
+        (
+            "[[circuits]]\nid = 'row'\nimport_limit_kw = 40000",
+            STATION.replace("[[stations.evses]]", "circuit = 'row'\n[[stations.evses]]"),
+            "circuits.row.import_limit_kw: 40000 kW",
+        ),
+        (
+            "[[limit_windows]]\nstart = 17:00:00\nend = 20:00:00\nimport_limit_kw = 30000",
+            STATION,
+            "limit_windows.0.import_limit_kw: 30000 kW does nothing",
+        ),
+        ("voltage_v = 400", STATION, "voltage_v: 400 V"),
+    ],
+)
+def test_a_number_that_is_odd_but_possible_is_a_remark_and_no_refusal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, station: str, said: str
+) -> None:
+    file = str(site_file(tmp_path, f"{text}\n", station))
+    assert ended("check", file, "--json") == 0
+    remarks = json.loads(capsys.readouterr().out)["remarks"]
+    assert len([remark for remark in remarks if remark.startswith(said)]) == 1, remarks
+
+
+def test_usual_numbers_of_any_currency_need_no_remark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = 'currency = "HUF"\n[tariff]\nimport_price = 70\n[defaults]\nwear_per_kwh = 16\n'
+    assert ended("check", str(site_file(tmp_path, text)), "--json") == 0
+    remarks = " ".join(json.loads(capsys.readouterr().out)["remarks"])
+    assert "is it" not in remarks
+
+
 def test_a_password_that_is_missing_is_refused_by_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

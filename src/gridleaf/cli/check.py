@@ -17,6 +17,11 @@ from gridleaf.control.limits import floor_kw, static_shares_kw, tree
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import SiteConfig, load
 
+_MANY_TIMES = 100.0
+_LINE_V = 350.0
+_STRONG, _DEAR = ("EUR", "USD", "GBP", "CHF"), 5.0
+"""Currencies in which no kWh costs as much; a forint is worth 400 times less."""
+
 
 def register(app: typer.Typer) -> None:
     app.command("check")(check)
@@ -136,6 +141,7 @@ def remarks(site: SiteConfig) -> list[str]:
         notes.append(
             "stations connect without TLS (security profile 1): for a trusted network or VPN only"
         )
+    notes += _odd_numbers(site)
     possible = (1,) if site.server.tls_certificate is None else (2, 3)
     shut_out = [s.id for s in site.stations if s.security_profile not in possible]
     if shut_out:
@@ -143,6 +149,48 @@ def remarks(site: SiteConfig) -> list[str]:
             "security profile 1 is without TLS, 2 and 3 are with it; these stations cannot connect: "
             + _first_of(shut_out)
         )
+    return notes
+
+
+def _odd_numbers(site: SiteConfig) -> list[str]:
+    """What a real site may have, though more often the number is in another unit."""
+    notes = []
+    for node in tree(site):
+        below = sum(_below(site, node.id))
+        name = "import_limit_kw" if node.id == "" else f"circuits.{node.id}.import_limit_kw"
+        if below and node.import_kw > _MANY_TIMES * below:
+            notes.append(
+                f"{name}: {node.import_kw:g} kW is more than {_MANY_TIMES:g} times what the EVSEs "
+                f"below it can draw ({below:g} kW): is it in W?"
+            )
+    for number, window in enumerate(site.limit_windows):
+        for key in ("import_limit_kw", "export_limit_kw"):
+            limit_kw, usual_kw = getattr(window, key), getattr(site, key)
+            if limit_kw is not None and limit_kw > usual_kw:
+                notes.append(
+                    f"limit_windows.{number}.{key}: {limit_kw:g} kW does nothing, it is above the "
+                    f"site's own {usual_kw:g} kW"
+                )
+    if site.voltage_v >= _LINE_V:
+        notes.append(
+            f"voltage_v: {site.voltage_v:g} V must be that of a phase against neutral, such as 230 "
+            "where there are 400 between two phases"
+        )
+    tariff, usual = site.tariff, site.defaults
+    prices = {
+        "tariff.import_price": tariff.import_price,
+        "tariff.export_price": tariff.export_price,
+        "tariff.adder": tariff.adder,
+        "tariff.export_adder": tariff.export_adder,
+        "defaults.wear_per_kwh": usual.wear_per_kwh,
+        **{f"vehicles.{v.id_token}.wear_per_kwh": v.wear_per_kwh or 0.0 for v in site.vehicles},
+    }
+    if site.currency in _STRONG:
+        notes += [
+            f"{key}: {price:g} {site.currency} per kWh is a lot: is it per MWh, or in cents?"
+            for key, price in prices.items()
+            if abs(price) > _DEAR
+        ]
     return notes
 
 
