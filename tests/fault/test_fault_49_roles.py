@@ -41,6 +41,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("PUT", "/sessions/{session_id}/wish"): COMMAND | {"owner"},
 }
 BODIES: dict[str, Any] = {
+    "/measurements": {"grid_kw": 12.5},
     "/stations/{station_id}/requests": {"action": "Reset"},
     "/evses/{station_id}/{evse_id}/start": {"id_token": "DE*GLF*0005"},
 }
