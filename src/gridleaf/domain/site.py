@@ -469,6 +469,8 @@ def parse(raw: dict[str, object], name: str = "site") -> SiteConfig:
         problems = [
             (".".join(str(part) for part in item["loc"]) or name, _reason(item["msg"]))
             for item in error.errors()
+            # a list whose only entry is wrong counts as empty, and that would be told as well
+            if not (item["type"] == "too_short" and item["input"])
         ]
         first, *others = problems
         reason = first[1] + "".join(f"\n  {where}: {why}" for where, why in others)

@@ -229,6 +229,15 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert "bogus" in str(caught.value)
 
 
+def test_an_evse_that_is_wrong_is_not_told_as_one_that_is_missing() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse({**MINIMAL, **evse(charge_max_kw=22_000)})
+    assert "in W?" in str(caught.value)
+    assert "at least 1 item" not in str(caught.value)
+    with pytest.raises(ConfigError, match="at least 1 item"):
+        parse({**MINIMAL, "stations": [{"id": "A", "evses": []}]})
+
+
 def test_a_missing_file_and_broken_toml_are_told_plainly(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "none.toml")
