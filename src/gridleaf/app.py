@@ -5,25 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
 from gridleaf.domain.clock import Clock
-from gridleaf.domain.errors import ConfigError, StoreUnavailable
-from gridleaf.domain.site import SiteConfig
+from gridleaf.domain.errors import ConfigError, GridleafError, StoreUnavailable
+from gridleaf.domain.site import Server, SiteConfig
 from gridleaf.gateway.secrets import load_secrets
 from gridleaf.gateway.server import OcppServer
+from gridleaf.gateway.tls import TlsFiles
 from gridleaf.platform import Platform
+from gridleaf.signals import check_mqtt, load_map
 from gridleaf.store import open_store
-from gridleaf.tariff import PriceSource
+from gridleaf.tariff import PriceSource, make_source
 from gridleaf.web.app import create_app
 from gridleaf.web.serve import serve
 
-__all__ = ["Platform", "Service", "running"]
+__all__ = ["Platform", "Service", "refusals", "running"]
+
+_EVERYWHERE = ("0.0.0.0", "::")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +68,17 @@ async def running(
     Raises
     ------
     ConfigError
-        An address cannot be bound, or a secret is missing.
+        Something of :func:`refusals`, before anything listens, or an address cannot be bound.
     StoreUnavailable
         The store cannot be opened, or another process leads this site.
     """
+    if source is None:
+        source = make_source(site.tariff, clock=clock, timezone=site.timezone)
+    if secrets is None:
+        secrets = load_secrets(site)
+    if wrong := refusals(site, secrets=secrets, source=source, console=console):
+        first, *others = wrong
+        raise ConfigError(first.path, "\n  ".join((first.reason, *map(str, others))))
     registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
         store = open_store(site.storage)
@@ -90,7 +102,7 @@ async def running(
             platform.gateway,
             site=site,
             clock=clock,
-            secrets=load_secrets(site) if secrets is None else secrets,
+            secrets=secrets,
             rng=rng,
         )
         with _listening("server.ocpp_port", site.server.ocpp_host, site.server.ocpp_port):
@@ -107,9 +119,59 @@ async def running(
                     key=site.server.tls_key,
                 )
             stack.push_async_callback(stop)
-        work = asyncio.create_task(platform.run())
+        work = asyncio.create_task(_plainly(platform.run()))
         stack.push_async_callback(_end, work)
         yield Service(platform=platform, ocpp_port=ocpp_port, web_port=web_port, work=work)
+
+
+def refusals(
+    site: SiteConfig,
+    *,
+    secrets: dict[str, str] | None = None,
+    source: PriceSource | None = None,
+    console: bool = True,
+) -> list[ConfigError]:
+    """Why :func:`running` would not start this site, as far as files and environment tell.
+
+    Uses what the run uses and opens no socket and no store. What is handed in is not looked for.
+    """
+    signals = site.signals
+    needs: list[Callable[[], object]] = [partial(open_store, site.storage)]
+    if secrets is None:
+        needs.append(partial(load_secrets, site))
+    if source is None:
+        needs.append(partial(make_source, site.tariff, timezone=site.timezone))
+    if signals.mqtt is not None:
+        needs.append(partial(check_mqtt, signals.mqtt))
+    needs += [partial(load_map, meter.map) for meter in signals.modbus]
+    needs.append(partial(_check_certificates, site))
+    if console:
+        needs.append(partial(_check_ports, site.server))
+    found = []
+    for need in needs:
+        try:
+            need()
+        except ConfigError as error:
+            found.append(error)
+    return found
+
+
+def _check_certificates(site: SiteConfig) -> None:
+    server = site.server
+    if server.tls_certificate is not None or server.tls_key is not None:
+        TlsFiles(server, lambda reason: None)
+    elif server.client_ca is not None:
+        raise ConfigError("server.client_ca", "needs tls_certificate and tls_key")
+    for station in site.stations:
+        if station.security_profile == 3 and server.client_ca is None:
+            raise ConfigError(f"stations.{station.id}.security_profile", "3 needs server.client_ca")
+
+
+def _check_ports(server: Server) -> None:
+    hosts = {server.host, server.ocpp_host}
+    same = len(hosts) == 1 or not hosts.isdisjoint(_EVERYWHERE)
+    if same and server.port == server.ocpp_port != 0:
+        raise ConfigError("server.ocpp_port", f"{server.port} is the console's port already")
 
 
 @contextmanager
@@ -119,6 +181,20 @@ def _listening(key: str, host: str, port: int) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise ConfigError(key, f"cannot listen on {host}:{port}: {reason}") from error
+
+
+async def _plainly(work: Awaitable[None]) -> None:
+    """An error of ours that ended a group of tasks, without the group around it."""
+    try:
+        await work
+    except BaseExceptionGroup as group:
+        ours, others = group.split(GridleafError)
+        if ours is None or others is not None:
+            raise
+        error: BaseException = ours
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
 
 
 async def _end(work: asyncio.Task[None]) -> None:

@@ -41,6 +41,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("PUT", "/sessions/{session_id}/wish"): COMMAND | {"owner"},
 }
 BODIES: dict[str, Any] = {
+    "/measurements": {"grid_kw": 12.5},
     "/stations/{station_id}/requests": {"action": "Reset"},
     "/evses/{station_id}/{evse_id}/start": {"id_token": "DE*GLF*0005"},
 }
@@ -147,6 +148,9 @@ def test_a_form_from_another_site_cannot_sign_in_or_out() -> None:
         for headers in (
             {"Origin": "https://evil.test"},
             {"Origin": "null"},
+            {"Origin": "null", "Host": ""},
+            {"Origin": "http://["},
+            {"Origin": "http://depot.test]"},
             {"Sec-Fetch-Site": "cross-site"},
         ):
             answer = await w.ask("POST", "!/login", None, data=form, headers=headers)
@@ -178,7 +182,17 @@ def test_an_expired_session_cookie_leads_to_the_sign_in_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.test/", "//evil.test", "/\\evil.test", "javascript:alert(1)", "/a\nb"]
+    "target",
+    [
+        "https://evil.test/",
+        "//evil.test",
+        "/\\evil.test",
+        "javascript:alert(1)",
+        "/a\nb",
+        "http://[",
+        "//[evil",
+        "/" + "a" * 100_000,
+    ],
 )
 def test_signing_in_never_leads_off_the_site(target: str) -> None:
     async def test(w: World) -> None:
@@ -186,6 +200,45 @@ def test_signing_in_never_leads_off_the_site(target: str) -> None:
         form = {"name": "anna", "password": "correct horse battery", "next": target}
         answer = await w.ask("POST", "!/login", None, data=form)
         assert answer.headers["location"] == "/"
+        page = await w.ask("GET", "!/login", None, params={"next": target[:5000]})
+        assert page.status_code == 200
+        assert 'name="next" value="/"' in page.text
+
+    in_world(test)
+
+
+def test_a_form_of_the_console_from_an_address_that_is_none_is_refused() -> None:
+    async def test(w: World) -> None:
+        await w.accounts.add_person("anna", "operator", "correct horse battery")
+        cookie = await w.accounts.open_session(Principal(name="anna", role="operator"))
+        headers = {"Cookie": f"gridleaf_session={cookie}", "Origin": "http://["}
+        assert (await w.ask("POST", "!/", None, headers=headers)).status_code == 403
+
+    in_world(test)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"",
+        b"name=anna",
+        b"password=x",
+        b"name=%00&password=%00",
+        b"name=%ED%A0%80&password=%ED%A0%80",
+        b"name=\xff&password=\xff",
+        b"name=" + b"a" * 500_000 + b"&password=x",
+        b"name=anna&password=" + b"a" * 500_000,
+        "name=\u202eanna&password=\N{FIRE}".encode(),
+        b'{"name": "anna", "password": "x"}',
+    ],
+    ids=range(10),
+)
+def test_a_sign_in_form_that_makes_no_sense_is_a_wrong_one(form: bytes) -> None:
+    async def test(w: World) -> None:
+        await w.accounts.add_person("anna", "operator", "correct horse battery")
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = await w.ask("POST", "!/login", None, content=form, headers=headers)
+        assert answer.status_code == 401
 
     in_world(test)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import structlog
 
+from gridleaf.cli.logs import set_up_logs
 from gridleaf.domain.errors import GridleafError, PlanningFailed
 from gridleaf.domain.site import Station
 from gridleaf.web.auth import Principal
@@ -83,3 +85,38 @@ def test_planted_secrets_never_come_out(failure: GridleafError | None) -> None:
     for secret in secrets:
         assert not any(secret in text for text in said), secret
         assert secret not in log.getvalue(), secret
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, _Terminal])
+def test_a_crash_is_logged_with_its_place_and_without_the_token_of_who_asked(
+    kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = kind()
+
+    async def run() -> str:
+        async with world() as w:
+
+            def crash() -> None:
+                raise RuntimeError("a bug")
+
+            monkeypatch.setattr(sys, "stderr", log)
+            set_up_logs()
+            monkeypatch.setattr(w.platform, "state", crash)
+            with pytest.raises(RuntimeError):  # the server logs nothing more of it
+                await w.ask("GET", "/state")
+            return w.tokens["operator"]
+
+    try:
+        token = asyncio.run(run())
+    finally:
+        structlog.reset_defaults()
+    said = log.getvalue()
+    assert "a bug" in said
+    assert "in crash" in said or '"name": "crash"' in said
+    assert token not in said
+    assert token.partition(".")[2][:12] not in said

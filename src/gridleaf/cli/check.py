@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from gridleaf.app import refusals
+from gridleaf.cli.logs import set_up_logs
 from gridleaf.control.limits import floor_kw, static_shares_kw, tree
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import SiteConfig, load
-from gridleaf.gateway.secrets import load_secrets
+
+_MANY_TIMES = 100.0
+_LINE_V = 350.0
+_STRONG, _DEAR = ("EUR", "USD", "GBP", "CHF"), 5.0
+"""Currencies in which no kWh costs as much; a forint is worth 400 times less."""
 
 
 def register(app: typer.Typer) -> None:
@@ -24,16 +31,32 @@ def check(
     site_file: Annotated[Path, typer.Argument(metavar="SITE.toml", help="The site file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Validate a site file and explain what gridleaf will do with it."""
-    site = load(site_file)
-    warnings = remarks(site)
+    """Validate a site file and explain what gridleaf will do with it; exit 2 if it would not run."""
+    set_up_logs()
     try:
-        load_secrets(site)
+        site = load(site_file)
     except ConfigError as error:
-        warnings.append(f"gridleaf run will refuse to start: {error}")
+        if not as_json:
+            raise
+        _answer([str(error)], {"site": None, "remarks": []})
+    refused = [str(error) for error in refusals(site)]
+    warnings = remarks(site)
     if as_json:
-        print(json.dumps({"ok": True, "site": site.name, "remarks": warnings}))
-        return
+        _answer(refused, {"site": site.name, "remarks": warnings})
+    _explain(site, warnings)
+    for reason in refused:
+        print(f"gridleaf run refuses it: {reason}", file=sys.stderr)
+    if refused:
+        raise typer.Exit(2)
+    print("The file is valid.")
+
+
+def _answer(refused: list[str], more: dict[str, object]) -> NoReturn:
+    print(json.dumps({"ok": not refused, "refused": refused, **more}))
+    raise typer.Exit(2 if refused else 0)
+
+
+def _explain(site: SiteConfig, warnings: list[str]) -> None:
     console = Console()
     table = Table(title=f"{site.name}: limits", show_edge=False)
     for head in ("limit", "under", "import kW", "export kW", "EVSEs", "chargers kW", "fuse A"):
@@ -58,7 +81,6 @@ def check(
     console.print(f"{len(site.stations)} stations, {len(site.vehicles)} vehicles known by token")
     for remark in warnings:
         console.print(f"[yellow]note[/yellow] {remark}", highlight=False)
-    console.print("The file is valid.")
 
 
 def _or_same(limit_kw: float | None) -> str:
@@ -96,8 +118,7 @@ def remarks(site: SiteConfig) -> list[str]:
     if starved:
         notes.append(
             "control.static_share_kw is too small for every EVSE's least power: without a meter or "
-            f"a connection these cannot charge: {', '.join(starved[:8])}"
-            + (f" and {len(starved) - 8} more" if len(starved) > 8 else "")
+            f"a connection these cannot charge: {_first_of(starved)}"
         )
     bidirectional = any(e.discharge_max_kw > 0 for s in site.stations for e in s.evses)
     if bidirectional and site.export_limit_kw == 0:
@@ -120,4 +141,58 @@ def remarks(site: SiteConfig) -> list[str]:
         notes.append(
             "stations connect without TLS (security profile 1): for a trusted network or VPN only"
         )
+    notes += _odd_numbers(site)
+    possible = (1,) if site.server.tls_certificate is None else (2, 3)
+    shut_out = [s.id for s in site.stations if s.security_profile not in possible]
+    if shut_out:
+        notes.append(
+            "security profile 1 is without TLS, 2 and 3 are with it; these stations cannot connect: "
+            + _first_of(shut_out)
+        )
     return notes
+
+
+def _odd_numbers(site: SiteConfig) -> list[str]:
+    """What a real site may have, though more often the number is in another unit."""
+    notes = []
+    for node in tree(site):
+        below = sum(_below(site, node.id))
+        name = "import_limit_kw" if node.id == "" else f"circuits.{node.id}.import_limit_kw"
+        if below and node.import_kw > _MANY_TIMES * below:
+            notes.append(
+                f"{name}: {node.import_kw:g} kW is more than {_MANY_TIMES:g} times what the EVSEs "
+                f"below it can draw ({below:g} kW): is it in W?"
+            )
+    for number, window in enumerate(site.limit_windows):
+        for key in ("import_limit_kw", "export_limit_kw"):
+            limit_kw, usual_kw = getattr(window, key), getattr(site, key)
+            if limit_kw is not None and limit_kw > usual_kw:
+                notes.append(
+                    f"limit_windows.{number}.{key}: {limit_kw:g} kW does nothing, it is above the "
+                    f"site's own {usual_kw:g} kW"
+                )
+    if site.voltage_v >= _LINE_V:
+        notes.append(
+            f"voltage_v: {site.voltage_v:g} V must be that of a phase against neutral, such as 230 "
+            "where there are 400 between two phases"
+        )
+    tariff, usual = site.tariff, site.defaults
+    prices = {
+        "tariff.import_price": tariff.import_price,
+        "tariff.export_price": tariff.export_price,
+        "tariff.adder": tariff.adder,
+        "tariff.export_adder": tariff.export_adder,
+        "defaults.wear_per_kwh": usual.wear_per_kwh,
+        **{f"vehicles.{v.id_token}.wear_per_kwh": v.wear_per_kwh or 0.0 for v in site.vehicles},
+    }
+    if site.currency in _STRONG:
+        notes += [
+            f"{key}: {price:g} {site.currency} per kWh is a lot: is it per MWh, or in cents?"
+            for key, price in prices.items()
+            if abs(price) > _DEAR
+        ]
+    return notes
+
+
+def _first_of(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

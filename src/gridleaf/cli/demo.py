@@ -22,8 +22,12 @@ def register(app: typer.Typer) -> None:
 def demo(
     speed: Annotated[float, typer.Option(min=1, max=2000, help="Times real time.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Vehicles, weather and prices follow from it.")] = 0,
-    port: Annotated[int, typer.Option(help="Console and API; 0 takes a free one.")] = 8080,
-    ocpp_port: Annotated[int, typer.Option(help="Stations; 0 takes a free one.")] = 9000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Console and API; 0 takes a free one.")
+    ] = 8080,
+    ocpp_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Stations; 0 takes a free one.")
+    ] = 9000,
     stop_after: Annotated[
         str | None, typer.Option("--for", metavar="DURATION", help="Stop after 90s, 10m, 1h.")
     ] = None,

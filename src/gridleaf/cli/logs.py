@@ -6,6 +6,12 @@ import logging
 import sys
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+
+_WITHOUT_LOCALS = structlog.processors.ExceptionRenderer(
+    ExceptionDictTransformer(show_locals=False)
+)
+"""The variables of a function may hold a token or a password; a log never shows them."""
 
 
 def set_up_logs(*, quiet: bool = False) -> None:
@@ -16,10 +22,8 @@ def set_up_logs(*, quiet: bool = False) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks
-            if not sys.stderr.isatty()
-            else structlog.dev.set_exc_info,
-            structlog.dev.ConsoleRenderer()
+            _WITHOUT_LOCALS if not sys.stderr.isatty() else structlog.dev.set_exc_info,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
             if sys.stderr.isatty()
             else structlog.processors.JSONRenderer(),
         ],

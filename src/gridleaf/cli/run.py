@@ -23,9 +23,12 @@ def register(app: typer.Typer) -> None:
 def run(
     site_file: Annotated[Path, typer.Argument(metavar="SITE.toml", help="The site file.")],
     port: Annotated[
-        int | None, typer.Option(help="Console and API; instead of the file's.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Console and API; instead of the file's."),
     ] = None,
-    ocpp_port: Annotated[int | None, typer.Option(help="Stations; instead of the file's.")] = None,
+    ocpp_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Stations; instead of the file's.")
+    ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="No console, no API.")] = False,
 ) -> None:
     """Run a site: stations connect to ws(s)://HOST:OCPP-PORT/ocpp/<station id>."""

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -26,9 +27,67 @@ from gridleaf.domain.errors import ConfigError
 
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9*\-_=:+|@.]{1,48}$")]
 """OCPP identity: 1 to 48 characters of the ``identifierString`` set (OCPP 2.0.1 part 4, 3.1.1)."""
-Magnitude = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _within(
+    unit: str, least: float, most: float, *, low: str = "", high: str = ""
+) -> AfterValidator:
+    """Bounds wide enough for every real site; beyond them the number was meant in another unit."""
+
+    def check(value: float) -> float:
+        if value != 0 and not least <= value <= most:
+            hint = low if value < least else high
+            raise ValueError(
+                f"{value:g} {unit} is not plausible ({least:g} to {most:g} {unit} is)"
+                + (f": is it in {hint}?" if hint else "")
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+def _no_flag(value: object) -> object:
+    if value is True or value is False:
+        raise ValueError("must be a number")
+    return value
+
+
+def _local(value: object) -> object:
+    """Only a time of day; a number would be taken for seconds since midnight."""
+    if isinstance(value, time | str):
+        return value
+    raise ValueError("must be a local time of day such as 17:30:00")
+
+
+def _without_zone(at: time) -> time:
+    if at.tzinfo is not None:
+        raise ValueError("must be a local time, without an offset")
+    return at
+
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Magnitude = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
+Efficiency = Annotated[Number, Field(ge=0.5, le=1)]
+Flag = Annotated[bool, Field(strict=True)]
+Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
+RemotePort = Annotated[Port, Field(ge=1)]
+Host = Annotated[str, Field(pattern=r"^[^\s/.]+(\.[^\s/.]+)*\.?$")]
+"""A name or an address; neither empty, which would be every address, nor a URL."""
+LocalTime = Annotated[time, BeforeValidator(_local), AfterValidator(_without_zone)]
+
+LimitKw = Annotated[Magnitude, _within("kW", 0, 1e6, high="W")]
+ConnectionKw = Annotated[Positive, _within("kW", 0.1, 1e6, low="MW", high="W")]
+ChargeKw = Annotated[Positive, _within("kW", 0.1, 5000, low="MW", high="W")]
+"""The Megawatt Charging System ends at 3,750 kW."""
+DischargeKw = Annotated[Magnitude, _within("kW", 0, 5000, high="W")]
+PackKwh = Annotated[Positive, _within("kWh", 0.1, 10_000, low="MWh", high="Wh")]
+EnergyKwh = Annotated[Positive, _within("kWh", 0.01, 10_000, low="MWh", high="Wh")]
+FuseA = Annotated[Positive, _within("A", 1, 20_000, low="kA", high="mA")]
+Money = Annotated[Number, Field(ge=-1e6, le=1e6)]
+"""Prices differ by a factor of 10,000 between currencies; ``gridleaf check`` notes what is odd."""
+Rate = Annotated[Money, Field(ge=0)]
 
 
 def _known_zone(name: str) -> str:
@@ -48,10 +107,16 @@ class _Frozen(BaseModel):
 class LimitWindow(_Frozen):
     """Limits that hold every day between two local times; the smaller limit wins."""
 
-    start: time
-    end: time
-    import_limit_kw: Magnitude | None = None
-    export_limit_kw: Magnitude | None = None
+    start: LocalTime
+    end: LocalTime
+    import_limit_kw: LimitKw | None = None
+    export_limit_kw: LimitKw | None = None
+
+    @model_validator(mode="after")
+    def _some_time(self) -> LimitWindow:
+        if self.start == self.end:
+            raise ValueError("start and end are the same; a limit for all day is the site's own")
+        return self
 
 
 class Circuit(_Frozen):
@@ -63,10 +128,22 @@ class Circuit(_Frozen):
 
     id: Identity
     parent: str = ""
-    import_limit_kw: Positive
-    export_limit_kw: Magnitude | None = None
-    fuse_a: Positive | None = None
-    load_kw: Magnitude = 0.0
+    import_limit_kw: ConnectionKw
+    export_limit_kw: LimitKw | None = None
+    fuse_a: FuseA | None = None
+    load_kw: LimitKw = 0.0
+
+
+_MOST_AC_KW = 500.0
+_MOST_RATIO = 20.0
+
+
+def _same_unit(charge_max_kw: float, discharge_max_kw: float) -> None:
+    if discharge_max_kw > _MOST_RATIO * charge_max_kw:
+        raise ValueError(
+            f"discharge_max_kw: {discharge_max_kw:g} kW is not plausible where at most "
+            f"{charge_max_kw:g} kW are charged: is one of them in W?"
+        )
 
 
 class Evse(_Frozen):
@@ -77,16 +154,27 @@ class Evse(_Frozen):
     (6 A, IEC 61851-1); 0 for DC.
     """
 
-    id: Annotated[int, Field(ge=1)]
+    id: Annotated[int, Field(strict=True, ge=1, le=10_000)]
     current: Literal["AC", "DC"] = "AC"
-    charge_max_kw: Positive
-    discharge_max_kw: Magnitude = 0.0
-    phases: Literal[1, 3] = 3
-    phase: Literal[1, 2, 3] = 1
-    min_a: Magnitude = 6.0
-    charge_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.93
-    discharge_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.93
+    charge_max_kw: ChargeKw
+    discharge_max_kw: DischargeKw = 0.0
+    phases: Annotated[Literal[1, 3], BeforeValidator(_no_flag)] = 3
+    phase: Annotated[Literal[1, 2, 3], BeforeValidator(_no_flag)] = 1
+    min_a: Annotated[Magnitude, _within("A", 0, 500, high="mA")] = 6.0
+    charge_efficiency: Efficiency = 0.93
+    discharge_efficiency: Efficiency = 0.93
     circuit: str | None = None
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Evse:
+        for name in ("charge_max_kw", "discharge_max_kw"):
+            if self.current == "AC" and getattr(self, name) > _MOST_AC_KW:
+                raise ValueError(
+                    f"{name}: {getattr(self, name):g} kW is not plausible with AC: is it in W, or "
+                    'is this current = "DC"?'
+                )
+        _same_unit(self.charge_max_kw, self.discharge_max_kw)
+        return self
 
 
 class Station(_Frozen):
@@ -105,7 +193,7 @@ class Station(_Frozen):
         "ocpp2.0.1",
         "ocpp1.6",
     )
-    security_profile: Literal[1, 2, 3] = 1
+    security_profile: Annotated[Literal[1, 2, 3], BeforeValidator(_no_flag)] = 1
     password_file: Path | None = None
     password_env: str | None = None
     client_cn: str | None = None
@@ -119,26 +207,32 @@ class Vehicle(_Frozen):
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]
     name: str = ""
-    capacity_kwh: Positive
-    charge_max_kw: Positive | None = None
-    discharge_max_kw: Magnitude | None = None
-    v2g: bool = True
+    capacity_kwh: PackKwh
+    charge_max_kw: ChargeKw | None = None
+    discharge_max_kw: DischargeKw | None = None
+    v2g: Flag = True
     reserve_soc: Fraction | None = None
     target_soc: Fraction | None = None
-    departure: time | None = None
-    wear_per_kwh: Magnitude | None = None
+    departure: LocalTime | None = None
+    wear_per_kwh: Rate | None = None
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Vehicle:
+        if self.charge_max_kw is not None and self.discharge_max_kw is not None:
+            _same_unit(self.charge_max_kw, self.discharge_max_kw)
+        return self
 
 
 class Defaults(_Frozen):
     """What holds for a session when nobody says anything and no history teaches better."""
 
-    stay_h: Positive = 8.0
-    energy_kwh: Positive = 20.0
+    stay_h: Annotated[Positive, _within("h", 0.05, 1000, low="days", high="minutes or s")] = 8.0
+    energy_kwh: EnergyKwh = 20.0
     target_soc: Fraction = 0.8
     reserve_soc: Fraction = 0.3
-    capacity_kwh: Positive = 50.0
-    v2g: bool = False
-    wear_per_kwh: Magnitude = 0.04
+    capacity_kwh: PackKwh = 50.0
+    v2g: Flag = False
+    wear_per_kwh: Rate = 0.04
 
 
 class Tariff(_Frozen):
@@ -155,13 +249,13 @@ class Tariff(_Frozen):
     area: str = ""
     token_file: Path | None = None
     token_env: str | None = None
-    import_price: float = 0.25
-    export_price: float = 0.08
-    factor: float = 1.0
-    adder: float = 0.0
-    export_factor: float = 1.0
-    export_adder: float = 0.0
-    demand_charge_per_kw: Magnitude = 0.0
+    import_price: Money = 0.25
+    export_price: Money = 0.08
+    factor: Rate = 1.0
+    adder: Money = 0.0
+    export_factor: Rate = 1.0
+    export_adder: Money = 0.0
+    demand_charge_per_kw: Rate = 0.0
     demand_interval_min: Literal[15, 30, 60] = 15
 
 
@@ -173,14 +267,14 @@ class Mqtt(_Frozen):
     (ISO 8601 with an offset, or Unix seconds or milliseconds).
     """
 
-    host: str
-    port: Annotated[int, Field(ge=1, le=65535)] = 1883
-    tls: bool = False
+    host: Host
+    port: RemotePort = 1883
+    tls: Flag = False
     username: str | None = None
     password_file: Path | None = None
     password_env: str | None = None
     fields: dict[Literal["grid_kw", "pv_kw", "load_kw"], str]
-    scale: dict[Literal["grid_kw", "pv_kw", "load_kw"], float] = {}
+    scale: dict[Literal["grid_kw", "pv_kw", "load_kw"], Number] = {}
     timestamp: str | None = None
 
 
@@ -188,12 +282,12 @@ class Modbus(_Frozen):
     """A meter by Modbus TCP; ``map`` names a shipped register map or a TOML file of one's own."""
 
     measures: Literal["grid_kw", "pv_kw", "load_kw"]
-    host: str
-    port: Annotated[int, Field(ge=1, le=65535)] = 502
-    unit: Annotated[int, Field(ge=0, le=255)] = 1
+    host: Host
+    port: RemotePort = 502
+    unit: Annotated[int, Field(strict=True, ge=0, le=255)] = 1
     map: str
-    every_s: Positive = 5.0
-    invert: bool = False
+    every_s: Annotated[Positive, _within("s", 0.01, 3600, high="ms")] = 5.0
+    invert: Flag = False
 
 
 class Signals(_Frozen):
@@ -210,30 +304,30 @@ class Control(_Frozen):
     vehicle is planned to be done ``ready_early_s`` before its departure.
     """
 
-    cycle_s: Positive = 300.0
-    horizon_h: Annotated[float, Field(gt=0, le=96)] = 24.0
-    meter_max_age_s: Positive = 60.0
-    soc_max_age_s: Positive = 900.0
-    static_share_kw: Magnitude = 0.0
-    margin_kw: Magnitude = 0.0
-    ready_early_s: Magnitude = 900.0
+    cycle_s: Annotated[Positive, _within("s", 1, 3600, low="minutes or h", high="ms")] = 300.0
+    horizon_h: Annotated[Positive, _within("h", 1, 96, low="days", high="minutes or s")] = 24.0
+    meter_max_age_s: Annotated[Positive, _within("s", 1, 7200, low="minutes", high="ms")] = 60.0
+    soc_max_age_s: Annotated[Positive, _within("s", 1, 86_400, low="h", high="ms")] = 900.0
+    static_share_kw: LimitKw = 0.0
+    margin_kw: LimitKw = 0.0
+    ready_early_s: Annotated[Magnitude, _within("s", 1, 86_400, low="h", high="ms")] = 900.0
     policy: Literal["v2g", "smart", "uncontrolled"] = "v2g"
-    solver_time_limit_s: Positive = 20.0
+    solver_time_limit_s: Annotated[Positive, _within("s", 0.1, 3600, high="ms")] = 20.0
 
 
 class Server(_Frozen):
     """Where gridleaf listens. Loopback unless told otherwise; TLS as soon as a key is given."""
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    ocpp_host: str = "127.0.0.1"
-    ocpp_port: Annotated[int, Field(ge=0, le=65535)] = 9000
+    host: Host = "127.0.0.1"
+    port: Port = 8080
+    ocpp_host: Host = "127.0.0.1"
+    ocpp_port: Port = 9000
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None
-    call_timeout_s: Positive = 30.0
-    ping_interval_s: Positive = 20.0
-    heartbeat_interval_s: Positive = 300.0
+    call_timeout_s: Annotated[Positive, _within("s", 1, 86_400, high="ms")] = 30.0
+    ping_interval_s: Annotated[Positive, _within("s", 0.1, 3600, high="ms")] = 20.0
+    heartbeat_interval_s: Annotated[Positive, _within("s", 1, 86_400, high="ms")] = 300.0
 
 
 class Storage(_Frozen):
@@ -242,7 +336,7 @@ class Storage(_Frozen):
     data_dir: Path = Path("gridleaf-data")
     url_file: Path | None = None
     url_env: str | None = None
-    keep_frames_d: Positive = 14.0
+    keep_frames_d: Annotated[Positive, _within("days", 0.01, 36_500)] = 14.0
 
 
 class SiteConfig(_Frozen):
@@ -255,10 +349,10 @@ class SiteConfig(_Frozen):
     name: str
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     currency: Annotated[str, Field(min_length=3, max_length=3)] = "EUR"
-    import_limit_kw: Positive
-    export_limit_kw: Magnitude = 0.0
-    fuse_a: Positive | None = None
-    voltage_v: Positive = 230.0
+    import_limit_kw: ConnectionKw
+    export_limit_kw: LimitKw = 0.0
+    fuse_a: FuseA | None = None
+    voltage_v: Annotated[Positive, _within("V", 50, 1000, low="kV")] = 230.0
     authorise: Literal["any", "known"] = "any"
     limit_windows: tuple[LimitWindow, ...] = ()
     circuits: tuple[Circuit, ...] = ()
@@ -303,7 +397,36 @@ class SiteConfig(_Frozen):
             raise ValueError(
                 "control.static_share_kw: must not exceed import_limit_kw; it is drawn blindly"
             )
+        if self.control.margin_kw >= self.import_limit_kw:
+            raise ValueError("control.margin_kw: leaves nothing of import_limit_kw")
+        self._reserves_below_targets()
+        for number, meter in enumerate(self.signals.modbus):
+            oldest = self.control.meter_max_age_s
+            if meter.measures == "grid_kw" and meter.every_s > oldest:
+                raise ValueError(
+                    f"signals.modbus.{number}.every_s: {meter.every_s:g} s is longer than "
+                    f"control.meter_max_age_s ({oldest:g} s): the meter would never stay fresh"
+                )
         return self
+
+    def _reserves_below_targets(self) -> None:
+        usual = self.defaults
+        wanted = [("defaults", usual.reserve_soc, usual.target_soc)]
+        for vehicle in self.vehicles:
+            if vehicle.v2g:
+                reserve, target = vehicle.reserve_soc, vehicle.target_soc
+                wanted.append(
+                    (
+                        f"vehicles.{vehicle.id_token}",
+                        usual.reserve_soc if reserve is None else reserve,
+                        usual.target_soc if target is None else target,
+                    )
+                )
+        for where, reserve, target in wanted:
+            if reserve > target:
+                raise ValueError(
+                    f"{where}.reserve_soc: {reserve:g} is above target_soc ({target:g})"
+                )
 
     def circuit_of(self, station: Station, evse: Evse) -> str:
         """The circuit an EVSE hangs on; "" is the grid connection itself."""
@@ -346,6 +469,8 @@ def parse(raw: dict[str, object], name: str = "site") -> SiteConfig:
         problems = [
             (".".join(str(part) for part in item["loc"]) or name, _reason(item["msg"]))
             for item in error.errors()
+            # a list whose only entry is wrong counts as empty, and that would be told as well
+            if not (item["type"] == "too_short" and item["input"])
         ]
         first, *others = problems
         reason = first[1] + "".join(f"\n  {where}: {why}" for where, why in others)

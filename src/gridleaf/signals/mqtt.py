@@ -170,6 +170,12 @@ class Inbox:
         return measurements
 
 
+def check_mqtt(config: Mqtt) -> None:
+    """Raises :class:`ConfigError` for a mapping or a password that cannot be used."""
+    routes_of(config)
+    _password(config)
+
+
 async def follow_mqtt(config: Mqtt, clock: Clock, sink: Sink) -> None:
     """Hand measurements to ``sink`` until cancelled; reconnects by itself, after 1, 2, 4 ... 60 s.
 

@@ -43,6 +43,13 @@ class CsvSource:
         last = bisect_left(points, until, key=lambda p: p.start)
         return list(points[first:last])
 
+    def check(self) -> None:
+        """Read the file; raises :class:`ConfigError` when it cannot be used."""
+        try:
+            self._read()
+        except ConfigError as error:
+            raise ConfigError("tariff.file", str(error)) from None
+
     def _read(self) -> tuple[PricePoint, ...]:
         try:
             stat = self._path.stat()
@@ -91,7 +98,7 @@ def make_source(
     Raises
     ------
     ConfigError
-        When something that the source needs is missing from the tariff.
+        When something that the source needs is missing from the tariff, or its file cannot be read.
     """
     clock = clock or RealClock()
     match tariff.source:
@@ -100,7 +107,9 @@ def make_source(
         case "csv":
             if tariff.file is None:
                 raise ConfigError("tariff.file", "source csv needs the file")
-            return CsvSource(tariff.file, timezone)
+            source = CsvSource(tariff.file, timezone)
+            source.check()
+            return source
         case "entsoe":
             return EntsoeSource(_area(tariff, "an EIC code"), _token(tariff), clock, client)
         case "octopus":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Query
@@ -52,8 +52,9 @@ from gridleaf.web.schema import (
 
 router = APIRouter()
 
-MAX_BODY = 1_000_000
 _DAY = timedelta(days=1)
+_FIRST = datetime(1970, 1, 2, tzinfo=UTC)
+"""Nothing was measured before; the day before it is still in the calendar."""
 
 
 def create_api(platform: Platform, accounts: Accounts, clock: Clock) -> FastAPI:
@@ -68,7 +69,6 @@ def create_api(platform: Platform, accounts: Accounts, clock: Clock) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        max_body_size=MAX_BODY,
     )
     app.state.platform = platform
     app.state.accounts = accounts
@@ -313,7 +313,8 @@ def _window(
     platform: Platform, since: datetime | None, until: datetime | None
 ) -> tuple[datetime, datetime]:
     now = platform.clock.now()
-    return (since or min(now, until or now) - _DAY), (until or now + timedelta(seconds=1))
+    last = max(min(now, until or now), _FIRST)
+    return since or last - _DAY, until or now + timedelta(seconds=1)
 
 
 @router.get("/measurements", tags=["site"], dependencies=[Watcher])

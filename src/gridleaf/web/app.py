@@ -19,6 +19,7 @@ from gridleaf.web.auth import Accounts
 from gridleaf.web.console import Console, mount, running
 from gridleaf.web.metrics import SiteCollector
 from gridleaf.web.port import Platform
+from gridleaf.web.problems import BodyLimit
 
 
 def create_app(
@@ -55,7 +56,7 @@ def create_app(
         finally:
             registry.unregister(collector)
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None, max_body_size=1_000_000)
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
     app.state.platform = platform
     app.state.accounts = accounts
 
@@ -88,5 +89,6 @@ def create_app(
     app.include_router(login.router)
     app.mount("/api/v1", create_api(platform, accounts, clock))
     app.mount("/", mount(console, accounts, auto_login=auto_login))
+    app.add_middleware(BodyLimit)
     app.add_middleware(login.SecurityHeaders)
     return app

@@ -46,6 +46,7 @@ CONSOLE_POLICY = (
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+_LONGEST_PATH = 2000
 router = APIRouter(include_in_schema=False)
 
 
@@ -110,9 +111,16 @@ def _patience(wait_s: float) -> str:
 
 def _inside(target: str) -> str:
     """Only a path of this very site; everything else leads home."""
-    parts = urlsplit(target)
     plain = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if plain and not parts.netloc else "/"
+    return target if plain and len(target) <= _LONGEST_PATH and _host(target) == "" else "/"
+
+
+def _host(address: str) -> str | None:
+    """Host and port of an address; None when it is none."""
+    try:
+        return urlsplit(address).netloc
+    except ValueError:  # an unfinished IPv6 address
+        return None
 
 
 async def _form(request: Request, target: str, problem: str = "", status: int = 200) -> Response:
@@ -157,9 +165,9 @@ async def _form(request: Request, target: str, problem: str = "", status: int = 
 def same_origin(connection: HTTPConnection) -> bool:
     """Whether a browser says that the request comes from a page of this very site."""
     headers = connection.headers
-    origin = headers.get("origin")
+    origin, host = headers.get("origin"), headers.get("host")
     if origin is not None:
-        return urlsplit(origin).netloc == headers.get("host")
+        return bool(host) and _host(origin) == host
     return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 
 

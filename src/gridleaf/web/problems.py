@@ -11,8 +11,10 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gridleaf.domain.errors import (
     CallTimeout,
@@ -24,6 +26,8 @@ from gridleaf.domain.errors import (
 )
 
 PROBLEM = "application/problem+json"
+MAX_BODY = 1_000_000
+"""Largest request [bytes]."""
 
 log = structlog.get_logger()
 
@@ -81,6 +85,36 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(GridleafError, _mapped)
     app.add_exception_handler(Exception, _unexpected)
+
+
+class BodyLimit:
+    """Refuses a request whose body is too large: at once where it says so, else while it comes."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        said = Headers(scope=scope).get("content-length", "")
+        if said.isdecimal() and int(said) > MAX_BODY:
+            await problem(413, _TOO_LARGE)(scope, receive, send)
+            return
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_BODY:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
+        await self._inner(scope, counted, send)
+
+
+_TOO_LARGE = f"the request is larger than {MAX_BODY // 1_000_000} MB"
 
 
 @contextmanager

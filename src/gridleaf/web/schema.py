@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    model_validator,
 )
 
 from gridleaf.control.types import Alert, Decision, SessionPlan, SessionState, SiteState
@@ -225,12 +226,21 @@ class Alerts(BaseModel):
 
 
 class NewMeasurement(_Body):
-    """A measurement of the site; ``measured_at`` is now unless given, what is null was not measured."""
+    """A measurement of the site; ``measured_at`` is now unless given, what is null was not measured.
+
+    At least one of the powers is needed.
+    """
 
     measured_at: UtcTime | None = None
     grid_kw: Kw | None = None
     pv_kw: LimitKw | None = None
-    load_kw: Kw | None = None
+    load_kw: LimitKw | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> NewMeasurement:
+        if self.grid_kw is None and self.pv_kw is None and self.load_kw is None:
+            raise ValueError("grid_kw, pv_kw or load_kw is needed")
+        return self
 
 
 class NewWish(_Body):

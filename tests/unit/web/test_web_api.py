@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from fake_platform import START
 from gridleaf.domain.errors import (
@@ -238,7 +240,11 @@ def test_what_is_not_there_is_not_found(method: str, path: str, body: Any) -> No
         ("PUT", "/limit", "{"),
         ("PUT", "/limit", '"ten"'),
         ("POST", "/measurements", '{"grid_kw": 1e999}'),
-        ("POST", "/measurements", '{"measured_at": "2026-05-13T12:00:00"}'),
+        ("POST", "/measurements", '{"measured_at": "2026-05-13T12:00:00", "grid_kw": 1}'),
+        ("POST", "/measurements", '{"load_kw": -5}'),
+        ("POST", "/measurements", '{"pv_kw": -5}'),
+        ("POST", "/measurements", "{}"),
+        ("POST", "/measurements", '{"measured_at": "2026-05-13T12:00:00Z", "grid_kw": null}'),
         ("POST", "/stations/DC01/requests", '{"action": "Reset; DROP"}'),
         ("POST", "/stations/DC01/requests", '{"action": "Reset", "payload": []}'),
         ("POST", "/stations/DC01/requests", '{"action": "Reset", "payload": {"a": "\\ud800"}}'),
@@ -259,6 +265,7 @@ def test_bad_input_is_named_and_never_an_error_of_the_server(
         assert answer.headers["content-type"] == "application/problem+json"
         assert not w.platform.requests
         assert not w.platform.limits
+        assert not w.platform.measurements
 
     in_world(test)
 
@@ -279,10 +286,52 @@ def test_a_wish_is_checked() -> None:
     in_world(test, filled=True)
 
 
-def test_a_body_without_end_is_refused() -> None:
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("key", ["since", "until", "before"])
+def test_the_ends_of_the_calendar_are_times_like_others(key: str, at: str) -> None:
     async def test(w: World) -> None:
-        answer = await w.ask("PUT", "/limit", content=b" " * 1_000_001)
+        for path in (
+            "/measurements?",
+            "/sessions?",
+            "/evses/DC01/1/series?measurand=SoC&",
+            "/stations/DC01/frames?",
+        ):
+            answer = await w.ask("GET", f"{path}{key}={at}")
+            assert answer.status_code == 200, (path, answer.text)
+
+    in_world(test, filled=True)
+
+
+async def _pieces() -> AsyncIterator[bytes]:
+    for _ in range(11):
+        yield b" " * 100_000
+
+
+@pytest.mark.parametrize("path", ["/limit", "/nowhere", "!/login"])
+def test_a_body_without_end_is_refused_as_a_problem_and_logged_as_no_error(path: str) -> None:
+    async def test(w: World) -> None:
+        method = "POST" if path == "!/login" else "PUT"
+        with structlog.testing.capture_logs() as logs:
+            answer = await w.ask(method, path, content=b" " * 1_000_001)
         assert answer.status_code == 413
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.json()["status"] == 413
+        assert logs == []
+
+    in_world(test)
+
+
+@pytest.mark.parametrize("path", ["/limit", "!/login"])
+def test_a_body_that_does_not_say_how_long_it_is_ends_at_the_same_size(path: str) -> None:
+    async def test(w: World) -> None:
+        method = "POST" if path == "!/login" else "PUT"
+        headers = {"Content-Type": "application/json"}
+        with structlog.testing.capture_logs() as logs:
+            answer = await w.ask(method, path, content=_pieces(), headers=headers)
+        assert answer.status_code == 413
+        assert "larger than 1 MB" in answer.json()["detail"]
+        assert logs == []
 
     in_world(test)
 
