@@ -10,10 +10,9 @@ import numpy as np
 import structlog
 
 from gridleaf.control.envelope import envelope
+from gridleaf.control.ladder import FLOOR_RUNG, PAUSE_RUNG
 from gridleaf.control.problem import (
-    FLOOR_RUNG,
     GRID,
-    PAUSE_RUNG,
     Controlled,
     build,
     charge_bound_kw,

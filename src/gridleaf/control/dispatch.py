@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from gridleaf.control.ladder import rung_above
 from gridleaf.control.live import LiveEvse, LiveSite
-from gridleaf.control.problem import PAUSE_RUNG
 from gridleaf.control.types import Decision, EvseState, Setpoint, SiteState
 from gridleaf.ocpp.commands import (
     Command,
@@ -21,7 +21,6 @@ from gridleaf.store.port import DispatchRecord
 PROFILE_BASE = 1000
 DEFAULT_BASE = 2000
 """Profile ids: ours start here, far above what a station reserves for external constraints."""
-STACK_LEVEL = 1
 UNANSWERED = ("timeout", "connection lost")
 """Statuses of a command that the station did not refuse but never answered."""
 
@@ -64,7 +63,7 @@ def orders(
         moved = held is None or abs(held - setpoint.power_kw) > 1e-6
         if not moved and not renew and evse.key not in again:
             continue
-        update = evse.dynamic and held is not None and not renew and evse.rung == 0
+        update = evse.dynamic and held is not None and not renew
         command: Command
         if update:
             command = UpdateSetpoint(
@@ -112,7 +111,6 @@ def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
 
     A TxDefaultProfile of the ladder stands above the default limit, which holds again when it ends.
     """
-    of_transaction = evse.rung < 3
     amps = setpoint.limit_a
     if amps is not None and setpoint.power_kw < 0:
         amps = -amps
@@ -120,7 +118,7 @@ def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
         evse_id=setpoint.evse_id,
         transaction_id=setpoint.transaction_id,
         profile_id=profile_id(setpoint.evse_id),
-        stack_level=0 if evse.rung == 2 else STACK_LEVEL,
+        stack_level=evse.stack_level,
         start=at,
         expires_s=round((setpoint.expires_at - at).total_seconds()),
         steps=tuple(
@@ -129,9 +127,9 @@ def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
         ),
         rate_unit=evse.rate_unit,
         phases=setpoint.phases if evse.current == "AC" else None,
-        dynamic=evse.dynamic and evse.rung == 0,
+        dynamic=evse.dynamic,
         v2x=evse.v2x,
-        purpose="tx" if of_transaction else "tx_default",
+        purpose=evse.purpose,
     )
 
 
@@ -161,7 +159,8 @@ def remember(live: LiveSite, record: DispatchRecord, at: datetime) -> None:
     evse.refused = not record.accepted
     if not record.accepted:
         if record.status not in UNANSWERED:
-            evse.rung = min(evse.rung + 1, PAUSE_RUNG)
+            read = live.capabilities(evse)
+            evse.rung = rung_above(evse.station, evse.config, read, evse.rung)
         return
     before = evse.setpoint_kw(record.sent_at)
     evse.accepted = record

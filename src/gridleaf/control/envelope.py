@@ -12,12 +12,11 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from gridleaf.control.ladder import FLOOR_RUNG, PAUSE_RUNG
 from gridleaf.control.limits import Node, path_to_grid, phase_currents_a, tree
 from gridleaf.control.live import is_stale
 from gridleaf.control.observe import EXPIRES_CYCLES
 from gridleaf.control.problem import (
-    FLOOR_RUNG,
-    PAUSE_RUNG,
     Controlled,
     charge_bound_kw,
     controlled,

@@ -283,6 +283,10 @@ class LiveSite:
         station = self.stations.get(station_id)
         return None if station is None or evse_id is None else station.evses.get(evse_id)
 
+    def capabilities(self, evse: LiveEvse) -> CapabilitiesRead | None:
+        """What an EVSE can do, as far as it or its station said."""
+        return evse.capabilities or self.stations[evse.station.id].capabilities
+
     def session_of(self, station_id: str, transaction_id: str) -> LiveSession | None:
         return self.sessions.get(session_id(station_id, transaction_id))
 

@@ -18,6 +18,7 @@ import structlog
 from gridleaf.control.accounts import Accounts
 from gridleaf.control.decide import Solver, decide
 from gridleaf.control.dispatch import Order, default_order, orders, remember
+from gridleaf.control.ladder import preferred_unit
 from gridleaf.control.limits import grid_limits_kw, static_shares_kw
 from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
 from gridleaf.control.observe import SETTLE_S, Imposed, observe, step_grid
@@ -486,10 +487,7 @@ class Controller:
     async def _defaults_of(self, station_id: str) -> None:
         station = self.live.stations[station_id]
         for evse in station.evses.values():
-            capabilities = evse.capabilities or station.capabilities
-            units = capabilities.rate_units if capabilities is not None else ("A", "W")
-            preferred = evse.station.rate_unit or ("A" if evse.config.current == "AC" else "W")
-            unit = preferred if preferred in units or not units else units[0]
+            unit = preferred_unit(evse.station, evse.config, self.live.capabilities(evse))
             share = self._shares[evse.key]
             command = default_order(evse, share, unit, self.site.voltage_v)
             evse.default_kw = await self._default(evse, command, share)

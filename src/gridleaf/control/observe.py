@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from gridleaf.control.ladder import words
 from gridleaf.control.limits import grid_limits_kw
 from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
 from gridleaf.control.types import EvseState, Outlook, Policy, SessionState, SiteState
@@ -185,7 +186,7 @@ def _beyond_kw(evse: EvseState) -> float:
 def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
     station = live.stations[evse.station.id]
     config = evse.config
-    capabilities = evse.capabilities or station.capabilities
+    capabilities = live.capabilities(evse)
     via = evse.station.discharge_via
     v2x = via == "negative_limit" or (
         via == "ocpp21"
@@ -193,11 +194,7 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         and capabilities.v2x_enabled
         and "CentralSetpoint" in capabilities.operation_modes
     )
-    units = capabilities.rate_units if capabilities is not None else ("A", "W")
-    preferred = evse.station.rate_unit or ("A" if config.current == "AC" else "W")
-    unit = preferred if preferred in units or not units else units[0]
-    if evse.rung >= 1 and config.current == "AC":
-        unit = "W" if unit == "A" else "A"
+    saying = words(evse.station, config, capabilities, evse.rung)
     setpoint = evse.setpoint_kw(at)
     worst_import, worst_export = evse.worst_case_kw(at)
     session = evse.session
@@ -221,7 +218,9 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         phases=session.phases if session is not None and session.phases else config.phases,
         phase=config.phase,
         min_a=config.min_a if config.current == "AC" else 0.0,
-        rate_unit=unit,
+        rate_unit=saying.rate_unit,
+        stack_level=saying.stack_level,
+        purpose=saying.purpose,
         charge_max_kw=config.charge_max_kw,
         discharge_max_kw=config.discharge_max_kw if v2x else 0.0,
         charge_efficiency=config.charge_efficiency,
@@ -240,7 +239,7 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         worst_import_kw=worst_import,
         worst_export_kw=worst_export,
         external_limit_kw=station.external_share_kw(evse),
-        dynamic=bool(capabilities is not None and capabilities.dynamic_profiles),
+        dynamic=saying.dynamic,
         v2x=v2x,
         session=None if session is None else _session(session, evse, live, at, v2x),
         resting=config.current == "AC"

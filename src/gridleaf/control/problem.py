@@ -8,13 +8,12 @@ from datetime import timedelta
 
 import numpy as np
 
+from gridleaf.control.ladder import PAUSE_RUNG
 from gridleaf.control.limits import Node, path_to_grid, tree
 from gridleaf.control.types import EvseState, SessionPlan, SessionState, SiteState
 from gridleaf.domain.site import SiteConfig
 from gridleaf.plan.problem import Floats, Nodes, Plan, Problem, Rows, Visits
 
-FLOOR_RUNG, PAUSE_RUNG = 4, 5
-"""Rungs of the ladder (see :mod:`gridleaf.control.verify`) that the envelope itself carries out."""
 GRID = "grid connection"
 """Name of the root node in a problem; no circuit can have it, for it holds a space."""
 TAPER_SOC, CUTOFF = 0.8, 0.05

@@ -57,7 +57,8 @@ class EvseState:
     anywhere meanwhile. ``setpoint_kw`` is the last accepted setpoint that
     has not expired. ``worst_import_kw`` and ``worst_export_kw`` are what it could do by itself until
     the next cycle (magnitudes): reserved when it is offline or does not obey. ``rung`` is the step of
-    the degradation ladder it stands on. ``resting`` tells that AC charging was paused within the last
+    the degradation ladder it stands on; ``rate_unit``, ``stack_level``, ``purpose`` and ``dynamic`` are
+    how a profile is put there. ``resting`` tells that AC charging was paused within the last
     cycle: contactors and vehicles are not made to switch more often than that.
     """
 
@@ -91,6 +92,8 @@ class EvseState:
     v2x: bool
     session: SessionState | None
     resting: bool = False
+    stack_level: int = 1
+    purpose: Literal["tx", "tx_default"] = "tx"
 
     @property
     def key(self) -> str:
