@@ -172,6 +172,7 @@ class Platform:
         for evse in live.evses():
             evse.default_kw = kept["defaults"].get(evse.key)
             evse.obeying = evse.key not in kept["disobeying"]
+            evse.refuses_zero = evse.takes_more = evse.key in kept.get("refuses_zero", ())
         accounts.today, accounts.total = _totals(kept["today"]), _totals(kept["total"])
         accounts.owed = kept["owed"]
         now = self._clock.now()
@@ -190,6 +191,7 @@ class Platform:
             "imposed": [imposed.import_kw, imposed.export_kw],
             "defaults": {e.key: e.default_kw for e in live.evses() if e.default_kw is not None},
             "disobeying": [e.key for e in live.evses() if not e.obeying],
+            "refuses_zero": [e.key for e in live.evses() if e.refuses_zero and e.takes_more],
             "today": _dump(accounts.today),
             "total": _dump(accounts.total),
             "owed": accounts.owed,

@@ -11,6 +11,7 @@ from gridleaf.control.live import LiveEvse, LiveSite
 from gridleaf.control.types import Decision, EvseState, Setpoint, SiteState
 from gridleaf.ocpp.commands import (
     Command,
+    RemoteStop,
     SetDefaultLimit,
     SetpointStep,
     SetProfile,
@@ -53,19 +54,24 @@ def orders(
 
     A profile is sent whole when it must be renewed; between renewals a dynamic profile (OCPP 2.1) is
     only moved by UpdateDynamicSchedule. An EVSE whose setpoint has not changed is left alone unless
-    ``renew``, or it stands in ``again`` (by key): the same is to be said on another rung.
+    ``renew``, or it stands in ``again`` (by key): the same is to be said on another rung. One that can
+    only be stopped is asked to stop, once a cycle.
     """
     evses = {(e.station_id, e.evse_id): e for e in state.evses}
     result = []
     for setpoint in decision.setpoints:
         evse = evses[setpoint.station_id, setpoint.evse_id]
         held = evse.setpoint_kw
+        if setpoint.stop and evse.stopping:
+            continue
         moved = held is None or abs(held - setpoint.power_kw) > 1e-6
-        if not moved and not renew and evse.key not in again:
+        if not (moved or renew or setpoint.stop or evse.key in again):
             continue
         update = evse.dynamic and held is not None and not renew
         command: Command
-        if update:
+        if setpoint.stop:
+            command = RemoteStop(transaction_id=setpoint.transaction_id)
+        elif update:
             command = UpdateSetpoint(
                 profile_id=profile_id(setpoint.evse_id), power_kw=setpoint.power_kw
             )
@@ -91,7 +97,7 @@ def orders(
                     rung=evse.rung,
                 ),
                 reduces=_makes_room(current, setpoint.power_kw),
-                trusted=evse.obeying,
+                trusted=evse.obeying and not setpoint.stop,
             )
         )
     return result
@@ -150,15 +156,34 @@ def default_order(evse: LiveEvse, share_kw: float, unit: str, voltage_v: float) 
     )
 
 
+def stopped(live: LiveSite, order: Order, at: datetime) -> None:
+    """Note that an EVSE was asked to end its transaction, which is all that a stop changes here."""
+    evse = live.evse(order.station_id, order.evse_id)
+    if evse is not None:
+        evse.stopped_at = at
+
+
 def remember(live: LiveSite, record: DispatchRecord, at: datetime) -> None:
     """Fold the station's answer to a setpoint, which came at ``at``, into the live view."""
     evse = live.evse(record.station_id, record.evse_id)
     session = evse.session if evse is not None else None
     if evse is None or session is None or session.transaction_id != record.transaction_id:
         return
+    zero = record.steps[0][1] == 0
+    unanswered = not record.accepted and record.status in UNANSWERED
+    if zero and not record.accepted and not unanswered:
+        # no matter of words, until it refuses more than 0 on this rung too; what held before holds
+        evse.takes_more = evse.refuses_zero and evse.takes_more
+        evse.refuses_zero = True
+        return
+    if record.accepted:
+        evse.takes_more = evse.refuses_zero and not zero
+        evse.refuses_zero = evse.refuses_zero and not zero
+    elif not unanswered:
+        evse.refuses_zero = evse.refuses_zero and evse.takes_more
     evse.refused = not record.accepted
     if not record.accepted:
-        if record.status not in UNANSWERED:
+        if not unanswered:
             read = live.capabilities(evse)
             evse.rung = rung_above(evse.station, evse.config, read, evse.rung)
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gridleaf.control.ladder import FLOOR_RUNG, PAUSE_RUNG
@@ -29,6 +30,8 @@ from gridleaf.domain.site import SiteConfig
 
 SWITCH_ON, STAY_ON = 0.7, 0.3
 """An AC EVSE that is off starts when the plan wants this share of its floor; one that is on stays."""
+LEAST_SHARE = 0.1
+"""The least that is asked for without a pause, as a share of what the EVSE can."""
 RELIEF_AGE_S = 180.0
 """Discharging that was last measured longer ago makes no room for anybody."""
 _W_STEP_KW = 0.01
@@ -113,6 +116,9 @@ def envelope(
         power, amps, why = _achievable(item.evse, min(-want, left), site.voltage_v)
         if -want > left + 1e-9:
             reasons = (*reasons, f"{_name(where)} can export {left:.1f} kW more")
+        if power == 0 and item.evse.refuses_zero:
+            wants[item.session.session_id] = 0.0, (*reasons, *why)
+            continue
         exports.take(paths[item.evse.key], item.evse, power)
         measured = max(-(item.evse.power_kw or 0.0), 0.0)
         if is_stale(item.evse.power_at, state.at, RELIEF_AGE_S):
@@ -122,13 +128,35 @@ def envelope(
         result[item.evse.key] = _setpoint(item, -power, amps, (*reasons, *why), wanted_kw, expires)
 
     imports = _import_budget(state, site, nodes, held, credit)
+    floors: dict[str, float] = {}
+    for item in items:
+        if item.evse.refuses_zero and item.evse.key not in result:
+            left, _ = imports.left_kw(paths[item.evse.key], item.evse)
+            bound = item.evse.external_limit_kw
+            floor = _least_kw(item.evse, site.voltage_v)
+            fits = floor <= min(left, left if bound is None else bound) + 1e-9
+            # what cannot be held is asked to stop; until it has, it takes what it takes
+            floors[item.evse.key] = floor if fits else 0.0
+            taken = floor if fits else min(left, max(item.evse.most_kw, 0.0))
+            imports.take(paths[item.evse.key], item.evse, taken)
     for item in sorted(items, key=lambda i: (_laxity_h(state, i), i.evse.key)):
         want, reasons = wants[item.session.session_id]
-        if want < 0:
+        if item.evse.key in result:
             continue
+        least = floors.get(item.evse.key)
+        if least == 0:
+            why = (*reasons, "the station refuses 0, and its least does not fit: it is to stop")
+            amps = 0.0 if item.evse.current == "AC" else None
+            setpoint = _setpoint(item, 0.0, amps, why, wanted_kw, expires)
+            result[item.evse.key] = replace(setpoint, stop=True)
+            continue
+        if least is not None:
+            imports.take(paths[item.evse.key], item.evse, -least)
         left, where = imports.left_kw(paths[item.evse.key], item.evse)
         urgent = _laxity_h(state, item) < 2 * site.control.cycle_s / 3600
         target, more = _on_or_off(item, want, urgent, site.voltage_v)
+        if least is not None and target < least:
+            target, more = least, (f"the station refuses 0: held at its least, {least:.1f} kW",)
         if target > left + 1e-9:
             more = (*more, f"{_name(where)} has {left:.1f} kW left")
         power, amps, why = _achievable(item.evse, min(target, left), site.voltage_v)
@@ -147,10 +175,15 @@ def envelope(
 
 def _retry_kw(evse: EvseState, volt: float) -> float:
     """What an EVSE that did not obey is asked for next [kW]: so little that obeying shows."""
-    if evse.rung >= PAUSE_RUNG:
+    if evse.rung >= PAUSE_RUNG and not evse.refuses_zero:
         return 0.0
-    floor = evse.min_a * volt * evse.phases / 1000
-    return min(max(floor, 0.1 * evse.charge_max_kw), evse.worst_import_kw)
+    return min(_least_kw(evse, volt), evse.worst_import_kw)
+
+
+def _least_kw(evse: EvseState, volt: float) -> float:
+    """So little that it is hardly charging, but no pause [kW]."""
+    floor = math.ceil(evse.min_a) * volt * evse.phases / 1000
+    return max(floor, LEAST_SHARE * evse.charge_max_kw)
 
 
 def _name(where: str) -> str:

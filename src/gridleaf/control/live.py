@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from gridleaf.control.ladder import FLOOR_RUNG
 from gridleaf.control.register import Register
 from gridleaf.control.types import SessionState
 from gridleaf.domain.events import (
@@ -191,6 +192,12 @@ class LiveEvse:
     misses: int = 0
     hits: int = 0
     rung: int = 0
+    refuses_zero: bool = False
+    """It does not take a setpoint of 0: it can be held at its floor, or be stopped."""
+    takes_more: bool = False
+    """It has taken more than 0 since it refused 0, so that was no matter of words."""
+    stopped_at: datetime | None = None
+    """When it was last asked to end its transaction, because it could not be held."""
     obeying: bool = True
     judged_at: datetime | None = None
 
@@ -297,6 +304,7 @@ class LiveSite:
             evse.changed_at = _moved(evse.changed_at, step)
             evse.judged_at = _moved(evse.judged_at, step)
             evse.paused_at = _moved(evse.paused_at, step)
+            evse.stopped_at = _moved(evse.stopped_at, step)
             if evse.accepted is not None:
                 evse.accepted = replace(
                     evse.accepted,
@@ -469,7 +477,9 @@ class LiveSite:
             self._suspect(evse, old, event.received_at, "overtaken")
         evse.session = session
         evse.accepted = None
-        evse.changed_at = evse.paused_at = None
+        evse.changed_at = evse.paused_at = evse.stopped_at = None
+        if not evse.obeying or evse.rung >= FLOOR_RUNG:
+            evse.rung = 0  # a new vehicle, a new chance; words that were obeyed are kept
         evse.status = "occupied"
         evse.refused = False
         evse.misses = evse.hits = 0
@@ -538,6 +548,7 @@ def _release(evse: LiveEvse) -> None:
     if evse.refused:  # perhaps only because the transaction was just over: it proves nothing
         evse.refused = False
         evse.rung = max(evse.rung - 1, 0)
+    evse.refuses_zero = evse.refuses_zero and evse.takes_more
     evse.session = None
     evse.power_kw = 0.0
     evse.status = "available" if evse.status == "occupied" else evse.status

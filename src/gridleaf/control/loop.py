@@ -17,7 +17,7 @@ import structlog
 
 from gridleaf.control.accounts import Accounts
 from gridleaf.control.decide import Solver, decide
-from gridleaf.control.dispatch import Order, default_order, orders, remember
+from gridleaf.control.dispatch import Order, default_order, orders, remember, stopped
 from gridleaf.control.ladder import preferred_unit
 from gridleaf.control.limits import grid_limits_kw, static_shares_kw
 from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
@@ -51,7 +51,7 @@ from gridleaf.domain.events import (
 )
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
-from gridleaf.ocpp.commands import Answer, Command
+from gridleaf.ocpp.commands import Answer, Command, RemoteStop
 from gridleaf.plan import solve
 from gridleaf.store.port import DispatchRecord, Store
 
@@ -459,6 +459,16 @@ class Controller:
             status = "connection lost"
         except ProtocolError as error:
             status = error.code
+        if isinstance(order.command, RemoteStop):
+            log.warning(
+                "transaction_stopped",
+                station=order.station_id,
+                evse=order.evse_id,
+                status=status,
+                reason="it refuses a setpoint of 0 and its least does not fit",
+            )
+            stopped(self.live, order, self.clock.now())
+            return accepted
         record = replace(order.record, accepted=accepted, status=status)
         remember(self.live, record, self.clock.now())
         if not accepted:

@@ -244,6 +244,8 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         session=None if session is None else _session(session, evse, live, at, v2x),
         resting=config.current == "AC"
         and not is_stale(evse.paused_at, at, live.site.control.cycle_s - SETTLE_S),
+        refuses_zero=evse.refuses_zero,
+        stopping=not is_stale(evse.stopped_at, at, live.site.control.cycle_s - SETTLE_S),
     )
 
 

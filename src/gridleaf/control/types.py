@@ -59,7 +59,8 @@ class EvseState:
     the next cycle (magnitudes): reserved when it is offline or does not obey. ``rung`` is the step of
     the degradation ladder it stands on; ``rate_unit``, ``stack_level``, ``purpose`` and ``dynamic`` are
     how a profile is put there. ``resting`` tells that AC charging was paused within the last
-    cycle: contactors and vehicles are not made to switch more often than that.
+    cycle: contactors and vehicles are not made to switch more often than that. ``refuses_zero`` tells that it
+    takes its floor but no setpoint of 0; ``stopping``, that it was asked to end its transaction.
     """
 
     station_id: str
@@ -92,6 +93,8 @@ class EvseState:
     v2x: bool
     session: SessionState | None
     resting: bool = False
+    refuses_zero: bool = False
+    stopping: bool = False
     stack_level: int = 1
     purpose: Literal["tx", "tx_default"] = "tx"
 
@@ -157,6 +160,7 @@ class Setpoint:
 
     ``steps`` is what goes into the profile: (seconds from the decision, kW); the first is now. The
     profile ends at ``expires_at``. ``reasons`` explain, in words, every change from plan to setpoint.
+    ``stop`` tells that nothing but the end of the transaction can bring about a setpoint of 0.
     """
 
     station_id: str
@@ -170,6 +174,7 @@ class Setpoint:
     steps: tuple[tuple[int, float], ...]
     expires_at: datetime
     reasons: tuple[str, ...] = ()
+    stop: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +182,7 @@ class Alert:
     """Something a person should know. ``kind`` is stable, ``text`` is for reading.
 
     Kinds: ``will_miss_departure``, ``not_obeying``, ``meter_stale``, ``no_meter``, ``station_offline``,
-    ``price_missing``, ``over_limit``, ``planner_fallback``, ``soc_unknown``, ``grid_event``.
+    ``price_missing``, ``over_limit``, ``planner_fallback``, ``soc_unknown``, ``grid_event``, ``refuses_zero``.
     """
 
     kind: str
