@@ -16,12 +16,18 @@ from prometheus_client import CollectorRegistry
 
 from gridleaf.control.accounts import Totals
 from gridleaf.control.decide import Solver
-from gridleaf.control.live import LiveSession, session_id
+from gridleaf.control.live import LiveSession, Mark, session_id
 from gridleaf.control.loop import Controller, Foresight, Series
 from gridleaf.control.types import Decision, SiteState
 from gridleaf.domain.clock import Clock, stopwatch
 from gridleaf.domain.errors import GridleafError, StoreUnavailable
-from gridleaf.domain.events import NeedsReported, StationEvent, TransactionReported
+from gridleaf.domain.events import (
+    NeedsReported,
+    StationEvent,
+    TransactionReported,
+    from_json,
+    to_json,
+)
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
 from gridleaf.domain.wishes import Wish
@@ -178,6 +184,11 @@ class Platform:
         now = self._clock.now()
         self.demand.restore(kept["demand"], now)
         self.uncontrolled_demand.restore(kept["uncontrolled_demand"], now)
+        for name, said in kept.get("needs", {}).items():
+            session, needs = live.sessions.get(name), from_json(said)
+            if session is not None and session.needs is None and isinstance(needs, NeedsReported):
+                # said before the session began, so no transaction of the store has it
+                session.needs, session.needs_from = needs, Mark(soc=session.arrival_soc)
         for name, energy in kept["uncontrolled_kwh"].items():
             if name in live.sessions:
                 live.sessions[name].uncontrolled_kwh = energy
@@ -191,6 +202,11 @@ class Platform:
             "imposed": [imposed.import_kw, imposed.export_kw],
             "defaults": {e.key: e.default_kw for e in live.evses() if e.default_kw is not None},
             "disobeying": [e.key for e in live.evses() if not e.obeying],
+            "needs": {
+                s.session_id: to_json(s.needs).decode()
+                for s in live.sessions.values()
+                if s.needs is not None
+            },
             "refuses_zero": [e.key for e in live.evses() if e.refuses_zero and e.takes_more],
             "today": _dump(accounts.today),
             "total": _dump(accounts.total),

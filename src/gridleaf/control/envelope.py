@@ -114,6 +114,9 @@ def envelope(
             continue
         left, where = exports.left_kw(paths[item.evse.key], item.evse)
         power, amps, why = _achievable(item.evse, min(-want, left), site.voltage_v)
+        if 0 < power < item.session.discharge_min_kw - 1e-6:
+            power, amps = 0.0, None if amps is None else 0.0
+            why = (*why, f"the vehicle gives {item.session.discharge_min_kw:g} kW or nothing")
         if -want > left + 1e-9:
             reasons = (*reasons, f"{_name(where)} can export {left:.1f} kW more")
         if power == 0 and item.evse.refuses_zero:
@@ -160,6 +163,9 @@ def envelope(
         if target > left + 1e-9:
             more = (*more, f"{_name(where)} has {left:.1f} kW left")
         power, amps, why = _achievable(item.evse, min(target, left), site.voltage_v)
+        if least is None and 0 < power < item.session.charge_min_kw - 1e-6:
+            power, amps = 0.0, None if amps is None else 0.0
+            why = (*why, f"the vehicle takes {item.session.charge_min_kw:g} kW or nothing")
         imports.take(paths[item.evse.key], item.evse, power)
         result[item.evse.key] = _setpoint(
             item, power, amps, (*reasons, *more, *why), wanted_kw, expires
@@ -229,10 +235,16 @@ def _own_bounds(
         if refusal is not None:
             return 0.0, (f"no discharge: {refusal}",)
         reasons: tuple[str, ...] = ()
-        spare = (session.energy_kwh - session.reserve_kwh) * evse.discharge_efficiency / held_h
+        spare = (session.energy_kwh - session.floor_kwh) * evse.discharge_efficiency / held_h
         if -want > spare:
             want, reasons = -spare, ("slowed down: the reserve holds until the setpoint expires",)
-        return max(want, -min(session.discharge_max_kw, evse.discharge_max_kw)), reasons
+        want = max(want, -min(session.discharge_max_kw, evse.discharge_max_kw))
+        running = (evse.setpoint_kw or 0.0) <= -session.discharge_min_kw + 1e-6
+        needed = (STAY_ON if running else SWITCH_ON) * session.discharge_min_kw
+        if needed <= -want < session.discharge_min_kw <= spare:
+            want = -session.discharge_min_kw
+            reasons = (*reasons, f"the vehicle gives {-want:g} kW at least")
+        return want, reasons
     most = charge_bound_kw(evse, session)
     if evse.rung == FLOOR_RUNG:
         return min(want, most), ("held at the floor: the station obeys no other limit",)
@@ -244,9 +256,16 @@ def _own_bounds(
 def _on_or_off(
     item: Controlled, want_kw: float, urgent: bool, volt: float
 ) -> tuple[float, tuple[str, ...]]:
-    """Below the floor of AC charging there is only on (at the floor) or off."""
+    """Below the floor, of AC charging or of the vehicle, there is only on (at the floor) or off."""
     evse = item.evse
-    floor = evse.min_a * volt * evse.phases / 1000
+    of_ac = evse.min_a * volt * evse.phases / 1000
+    floor, least = of_ac, f"{evse.min_a:g} A"
+    if item.session.charge_min_kw > of_ac + 1e-6:
+        floor = item.session.charge_min_kw
+        least = f"the vehicle's least of {floor:.1f} kW"
+        if evse.current == "AC":
+            per_amp = volt * evse.phases / 1000
+            floor = math.ceil(floor / per_amp - 1e-6) * per_amp
     if evse.resting and want_kw > 0 and not urgent:
         return 0.0, ("paused a moment ago: it rests for a cycle",)
     if evse.rung == FLOOR_RUNG and want_kw > 0:
@@ -256,8 +275,8 @@ def _on_or_off(
     running = (evse.setpoint_kw or 0.0) >= floor - 1e-6
     needed = (STAY_ON if running else SWITCH_ON) * floor
     if urgent or want_kw >= needed:
-        return floor, (f"{want_kw:.1f} kW is below {evse.min_a:g} A: charging at the floor",)
-    return 0.0, (f"{want_kw:.1f} kW is below {evse.min_a:g} A: waiting",)
+        return floor, (f"{want_kw:.1f} kW is below {least}: charging at the floor",)
+    return 0.0, (f"{want_kw:.1f} kW is below {least}: waiting",)
 
 
 def _achievable(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import NamedTuple
 
 from gridleaf.control.ladder import FLOOR_RUNG
 from gridleaf.control.register import Register
@@ -60,6 +61,28 @@ def session_id(station_id: str, transaction_id: str) -> str:
     return hashlib.blake2b(name, digest_size=10).hexdigest()
 
 
+class Mark(NamedTuple):
+    """Where the energy of a session stood at one time: what was known, and what the registers said.
+
+    The state of charge was read at ``soc_charged_kwh`` and ``soc_discharged_kwh``.
+    """
+
+    soc: float | None = None
+    soc_charged_kwh: float = 0.0
+    soc_discharged_kwh: float = 0.0
+    charged_kwh: float = 0.0
+    discharged_kwh: float = 0.0
+
+    def energy_kwh(self, capacity_kwh: float | None, into: float, out_of: float) -> float:
+        """Energy in the battery [kWh]; without state of charge or capacity, that since the arrival."""
+        if self.soc is None or capacity_kwh is None:
+            return max(self.charged_kwh * into - self.discharged_kwh / out_of, 0.0)
+        energy = self.soc * capacity_kwh
+        energy += (self.charged_kwh - self.soc_charged_kwh) * into
+        energy -= (self.discharged_kwh - self.soc_discharged_kwh) / out_of
+        return min(max(energy, 0.0), capacity_kwh)
+
+
 @dataclass(slots=True)
 class LiveSession:
     """One plug-in of one vehicle, as far as the station has told."""
@@ -79,6 +102,8 @@ class LiveSession:
     soc_jump_at: datetime | None = None
     arrival_soc: float | None = None
     needs: NeedsReported | None = None
+    needs_from: Mark = field(default_factory=Mark)
+    """Where the session stood when its needs came: their energies count from there."""
     seen: SessionState | None = None
     """The session as the newest observation saw it."""
     wish: Wish | None = None
@@ -110,6 +135,21 @@ class LiveSession:
     @property
     def live(self) -> bool:
         return self.ended_at is None and not self.suspect
+
+    def mark(self) -> Mark:
+        return Mark(
+            self.soc,
+            self.soc_charged_kwh,
+            self.soc_discharged_kwh,
+            self.charged.total_kwh,
+            self.discharged.total_kwh,
+        )
+
+    def take_needs(self, needs: NeedsReported) -> None:
+        """What the vehicle wants from now on."""
+        if needs.soc is not None:
+            _take_soc(self, needs.soc, needs.received_at)
+        self.needs, self.needs_from = needs, self.mark()
 
     def flag(self, *names: str | None) -> None:
         self.flags += tuple(dict.fromkeys(n for n in names if n and n not in self.flags))
@@ -179,6 +219,8 @@ class LiveEvse:
     """What external systems limit it to, by source."""
     capabilities: CapabilitiesRead | None = None
     session: LiveSession | None = None
+    needs: NeedsReported | None = None
+    """What a vehicle said it needs whose session has not begun yet."""
     accepted: DispatchRecord | None = None
     """The newest setpoint that the station accepted."""
     refused: bool = False
@@ -351,10 +393,10 @@ class LiveSite:
             case NeedsReported():
                 evse = station.evses.get(event.evse_id)
                 if evse is not None and evse.session is not None:
-                    evse.session.needs = event
-                    if event.soc is not None:
-                        _take_soc(evse.session, event.soc, event.received_at)
+                    evse.session.take_needs(event)
                     return evse.session
+                if evse is not None:
+                    evse.needs = event
             case CapabilitiesRead():
                 if event.evse_id == 0:
                     station.capabilities = event
@@ -379,6 +421,8 @@ class LiveSite:
             if event.evse_id == 0 and event.status in ("available", "occupied"):
                 continue
             evse.status = event.status
+            if event.status == "available":
+                evse.needs = None
             session = evse.session
             rebooted = station.boot.received_at if station.boot else None
             if (
@@ -476,6 +520,9 @@ class LiveSite:
                 return
             self._suspect(evse, old, event.received_at, "overtaken")
         evse.session = session
+        if evse.needs is not None:
+            session.take_needs(evse.needs)
+            evse.needs = None
         evse.accepted = None
         evse.changed_at = evse.paused_at = evse.stopped_at = None
         if not evse.obeying or evse.rung >= FLOOR_RUNG:
@@ -549,7 +596,7 @@ def _release(evse: LiveEvse) -> None:
         evse.refused = False
         evse.rung = max(evse.rung - 1, 0)
     evse.refuses_zero = evse.refuses_zero and evse.takes_more
-    evse.session = None
+    evse.session = evse.needs = None
     evse.power_kw = 0.0
     evse.status = "available" if evse.status == "occupied" else evse.status
     evse.accepted = None

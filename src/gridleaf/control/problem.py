@@ -68,6 +68,8 @@ def may_discharge(state: SiteState, item: Controlled) -> str | None:
         return "the state of charge is stale or jumped, or discharging was not confirmed"
     if session.energy_kwh <= session.reserve_kwh:
         return "the vehicle is at its reserve"
+    if session.energy_kwh <= session.floor_kwh:
+        return "the vehicle is below its V2X window"
     return None
 
 
@@ -171,7 +173,7 @@ def _visits(
         depart=depart.astype(np.int64),
         energy_kwh=energy,
         target_kwh=np.maximum(column([s.target_kwh for s in sessions]), reserve),
-        min_kwh=np.minimum(reserve, energy),
+        min_kwh=np.minimum(column([s.floor_kwh for s in sessions]), energy),
         max_kwh=np.maximum(column([s.max_kwh for s in sessions]), energy),
         charge_kw=charge[:, None] * share,
         discharge_kw=discharge[:, None] * share,

@@ -22,7 +22,8 @@ class SessionState:
     the arrival (starts at 0) and ``capacity_kwh`` is None. ``target_kwh`` and ``reserve_kwh`` are on
     the same scale. ``said_by`` tells who set the departure: ``driver``, ``operator``, ``vehicle``,
     ``history``, ``default``. ``gauged`` tells whether it is known what the vehicle really takes: it was
-    told, or the meter has shown it.
+    told, or the meter has shown it. A power between 0 and ``charge_min_kw`` or ``discharge_min_kw`` is
+    none that the vehicle can do; below ``v2x_from_kwh`` it does not want to be discharged.
     """
 
     session_id: str
@@ -46,6 +47,14 @@ class SessionState:
     charged_kwh: float
     discharged_kwh: float
     said_by: str
+    charge_min_kw: float = 0.0
+    discharge_min_kw: float = 0.0
+    v2x_from_kwh: float = 0.0
+
+    @property
+    def floor_kwh(self) -> float:
+        """Below this it is not discharged [kWh]: the driver's reserve, or the vehicle's V2X window."""
+        return max(self.reserve_kwh, self.v2x_from_kwh)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
