@@ -319,7 +319,7 @@ class Platform:
 
     async def authorise(self, station_id: str, id_token: str, evse_id: int | None) -> Authorisation:
         """Who may charge, and whether the energy may flow both ways."""
-        vehicle = self.controller.live.vehicles.get(id_token)
+        vehicle = self.controller.live.vehicle(id_token)
         if vehicle is None and self._site.authorise == "known":
             return Authorisation(status="Invalid")
         v2g = vehicle.v2g if vehicle is not None else self._site.defaults.v2g

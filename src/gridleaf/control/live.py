@@ -31,7 +31,7 @@ from gridleaf.domain.events import (
     TransactionReported,
 )
 from gridleaf.domain.meter import MeterSample
-from gridleaf.domain.site import Evse, SiteConfig, Station, Vehicle
+from gridleaf.domain.site import Evse, SiteConfig, Station, Vehicle, same_token
 from gridleaf.domain.wishes import Wish
 from gridleaf.ocpp.units import power_kw
 from gridleaf.store.port import DispatchRecord, SessionRecord
@@ -314,7 +314,7 @@ class LiveSite:
         self._over: dict[str, LiveSession] = {}
         self._changed: dict[str, LiveSession] = {}
         self.grid_event: str | None = None
-        self.vehicles: dict[str, Vehicle] = {v.id_token: v for v in site.vehicles}
+        self._vehicles = {same_token(v.id_token): v for v in site.vehicles}
         for station in site.stations:
             live = LiveStation(config=station)
             for evse in station.evses:
@@ -322,6 +322,10 @@ class LiveSite:
                     station=station, config=evse, circuit=site.circuit_of(station, evse)
                 )
             self.stations[station.id] = live
+
+    def vehicle(self, id_token: str | None) -> Vehicle | None:
+        """The known vehicle of an id token."""
+        return None if id_token is None else self._vehicles.get(same_token(id_token))
 
     def evses(self) -> Iterator[LiveEvse]:
         """Every EVSE in the order of the configuration."""

@@ -254,7 +254,7 @@ def _session(
 ) -> SessionState:
     site, config, needs = live.site, evse.config, session.needs
     defaults, wish = site.defaults, session.wish
-    vehicle = live.vehicles.get(session.id_token or "")
+    vehicle = live.vehicle(session.id_token)
     into, out_of = config.charge_efficiency, config.discharge_efficiency
 
     capacity = vehicle.capacity_kwh if vehicle is not None else None

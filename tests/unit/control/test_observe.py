@@ -153,6 +153,13 @@ def test_a_known_vehicles_daily_departure_is_the_next_one_after_arrival() -> Non
     assert departure == datetime(2026, 1, 6, 6, 30, tzinfo=NOON.tzinfo)
 
 
+def test_a_vehicle_is_known_by_its_token_in_upper_and_lower_case() -> None:
+    vehicle = Vehicle(id_token="tAg", name="Leaf", capacity_kwh=40)
+    live, _ = plugged(vehicles=[vehicle.model_dump()])
+    state = only(seen(live))
+    assert (state.vehicle, state.capacity_kwh, state.id_token) == ("Leaf", 40.0, "TAG")
+
+
 def test_an_overdue_vehicle_is_expected_to_leave_soon() -> None:
     live, session = plugged()
     session.wish = Wish(departure_at=NOON + timedelta(hours=1))

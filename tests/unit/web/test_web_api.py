@@ -17,7 +17,7 @@ from gridleaf.domain.errors import (
     RejectedByStation,
     StoreUnavailable,
 )
-from web_world import World, in_world
+from web_world import DRIVER, World, in_world
 
 
 def test_every_view_of_a_running_depot_is_served() -> None:
@@ -98,6 +98,16 @@ def test_sessions_are_filtered_and_paged() -> None:
         recent = (await w.ask("GET", f"/sessions?since={since}")).json()["items"]
         assert recent
         assert all(item["arrived_at"] >= "2026-05-13T12:40" for item in recent)
+
+    in_world(test, filled=True)
+
+
+def test_a_drivers_sessions_are_found_whatever_the_case_of_the_token() -> None:
+    async def test(w: World) -> None:
+        own = (await w.ask("GET", "/sessions", "driver")).json()["items"]
+        assert own
+        query = f"/sessions?id_token={DRIVER.lower()}"
+        assert (await w.ask("GET", query)).json()["items"] == own
 
     in_world(test, filled=True)
 
