@@ -39,7 +39,7 @@ from gridleaf.ocpp.commands import AllowTransfers, RemoteStart, RemoteStop
 from gridleaf.ocpp.csms import Authorisation
 from gridleaf.plan import solve
 from gridleaf.signals import Join, believable, follow_modbus, follow_mqtt
-from gridleaf.store.port import Store
+from gridleaf.store.port import SessionRecord, Store
 from gridleaf.tariff import DemandMeter, PriceBook, PriceSource, make_source
 from gridleaf.web.notices import Notices
 from gridleaf.web.port import Notice, Savings, StationView
@@ -479,6 +479,10 @@ class Platform:
             discharged_kwh=today.discharged_kwh,
         )
 
+    def current(self, record: SessionRecord) -> SessionRecord:
+        live = self.controller.live.sessions.get(record.session_id)
+        return record if live is None else live.record()
+
     async def request(
         self, station_id: str, action: str, payload: dict[str, Any]
     ) -> dict[str, Any]:
@@ -567,6 +571,12 @@ class Platform:
 
     async def set_limit(self, import_kw: float | None, export_kw: float | None) -> None:
         self.controller.impose(import_kw, export_kw)
+        await self._guarded("checkpoint", self.checkpoint())
+
+    async def raise_grid_event(self, reason: str) -> None:
+        log.warning("grid_event_raised", site=self._site.name, reason=reason)
+        self.controller.live.grid_event = reason
+        self.controller.wake("grid event")
         await self._guarded("checkpoint", self.checkpoint())
 
     async def clear_grid_event(self) -> None:

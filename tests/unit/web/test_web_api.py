@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -112,6 +113,21 @@ def test_a_drivers_sessions_are_found_whatever_the_case_of_the_token() -> None:
     in_world(test, filled=True)
 
 
+def test_a_live_session_is_shown_as_it_stands_and_not_as_it_was_last_kept() -> None:
+    async def test(w: World) -> None:
+        session_id = w.session_at("DC01")
+        kept = await w.platform.store.session(session_id)
+        assert kept is not None
+        w.platform.moved_on[session_id] = replace(kept, charged_kwh=kept.charged_kwh + 5.0)
+        listed = (await w.ask("GET", "/sessions?state=live&limit=100")).json()["items"]
+        [shown] = [item for item in listed if item["session_id"] == session_id]
+        assert shown["charged_kwh"] == kept.charged_kwh + 5.0
+        detail = (await w.ask("GET", f"/sessions/{session_id}")).json()
+        assert detail["session"]["charged_kwh"] == kept.charged_kwh + 5.0
+
+    in_world(test, filled=True)
+
+
 def test_a_session_has_its_plan_and_what_the_meter_said() -> None:
     async def test(w: World) -> None:
         detail = (await w.ask("GET", f"/sessions/{w.session_at('DC01')}")).json()
@@ -162,6 +178,9 @@ def test_commands_reach_the_platform() -> None:
         assert answer.status_code == 204
         assert w.platform.limits == [(60.0, None)]
 
+        answer = await w.ask("POST", "/grid-event", json={"reason": "the DSO called"})
+        assert answer.status_code == 204
+        assert w.platform.raised == ["the DSO called (told by operator)"]
         assert (await w.ask("DELETE", "/grid-event")).status_code == 204
         assert w.platform.cleared == 1
 
@@ -246,6 +265,8 @@ def test_what_is_not_there_is_not_found(method: str, path: str, body: Any) -> No
         ("PUT", "/limit", '{"import_kw": -5}'),
         ("PUT", "/limit", '{"import_kw": 1, "unit": "W"}'),
         ("PUT", "/limit", "{"),
+        ("POST", "/grid-event", '{"reason": "a\\u0000b"}'),
+        ("POST", "/grid-event", '{"why": "a"}'),
         ("PUT", "/limit", '"ten"'),
         ("POST", "/measurements", '{"grid_kw": 1e999}'),
         ("POST", "/measurements", '{"measured_at": "2026-05-13T12:00:00"}'),
@@ -308,7 +329,7 @@ def test_the_description_names_every_operation_and_its_problems() -> None:
         for path, methods in schema["paths"].items()
         for method, operation in methods.items()
     ]
-    assert len(operations) == 24
+    assert len(operations) == 25
     for path, method, operation in operations:
         assert operation["summary"], (method, path)
         assert operation["description"], (method, path)

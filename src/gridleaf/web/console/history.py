@@ -77,7 +77,7 @@ async def history(request: Request) -> None:
         wanted = vehicle.casefold()
         return tuple(
             r
-            for r in found
+            for r in map(console.platform.current, found)
             if wanted in (r.id_token or "").casefold()
             or wanted in names.get(same_token(r.id_token or ""), "").casefold()
         )
