@@ -13,7 +13,7 @@ from gridleaf.control.live import LiveEvse, LiveSite
 from gridleaf.control.types import Decision, Setpoint
 from gridleaf.control.verify import judge
 from gridleaf.domain.events import TransactionReported
-from gridleaf.ocpp.commands import SetProfile, UpdateSetpoint
+from gridleaf.ocpp.commands import RemoteStop, SetProfile, UpdateSetpoint
 from gridleaf.store.port import DispatchRecord
 
 
@@ -221,3 +221,45 @@ def test_discharging_harder_waits_for_those_who_make_room_at_the_export_limit() 
     )
     asked = decision(setpoint("DC1", 0.0), setpoint("DC2", -20.0), setpoint("DC3", 5.0))
     assert [o.reduces for o in orders(now, asked, renew=True)] == [True, False, False]
+
+
+def test_a_refused_zero_is_a_quirk_unless_more_is_refused_too() -> None:
+    live, evse = live_evse()
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    assert (evse.refuses_zero, evse.refused, evse.rung) == (True, False, 0)
+    remember(live, commanded(4.0, accepted=False, status="Rejected"), NOON)
+    assert (evse.refuses_zero, evse.refused, evse.rung) == (False, True, 2)
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    remember(live, commanded(4.0), NOON)
+    assert (evse.refuses_zero, evse.takes_more, evse.refused, evse.rung) == (True, True, False, 2)
+    remember(live, commanded(9.0, accepted=False, status="timeout"), NOON)
+    assert evse.refuses_zero
+    remember(live, commanded(0.0), NOON)
+    assert not evse.refuses_zero
+
+
+def test_a_zero_that_was_refused_as_the_transaction_ended_proves_nothing() -> None:
+    live, evse = live_evse()
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    assert evse.session is not None
+    live.apply(
+        TransactionReported(
+            station_id="DC1",
+            received_at=NOON,
+            transaction_id="t",
+            seq_no=1,
+            phase="ended",
+            occurred_at=NOON,
+            evse_id=1,
+        )
+    )
+    assert not evse.refuses_zero
+
+
+def test_what_cannot_be_held_is_asked_to_stop_once_a_cycle() -> None:
+    now = state(evse("DC1", setpoint_kw=0.0, refuses_zero=True))
+    (order,) = orders(now, decision(setpoint("DC1", 0.0, stop=True)), renew=False)
+    assert order.command == RemoteStop(transaction_id="tx-s1")
+    assert not order.trusted
+    asked = state(evse("DC1", setpoint_kw=0.0, refuses_zero=True, stopping=True))
+    assert orders(asked, decision(setpoint("DC1", 0.0, stop=True)), renew=True) == []
