@@ -388,8 +388,8 @@ class LiveSite:
                     station.online = False
             case Booted():
                 station.boot = event
-                for evse in station.evses.values():  # perhaps with other firmware
-                    evse.refuses_zero = evse.takes_more = False
+                for each in station.evses.values():  # perhaps with other firmware
+                    each.refuses_zero = each.takes_more = False
             case StatusReported():
                 return self._status(station, event)
             case TransactionReported():
