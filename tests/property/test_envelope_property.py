@@ -57,6 +57,7 @@ def situations(draw: st.DrawFn) -> tuple[SiteConfig, SiteState, dict[str, float]
             "power_kw": draw(st.floats(-most if dc else 0, most)),
             "rung": draw(st.integers(0, 5)),
             "refuses_zero": draw(st.booleans()),
+            "unpausable": draw(st.booleans()),
             "worst_import_kw": draw(st.floats(0, most)),
             "phases": phases,
             "phase": phase,

@@ -171,15 +171,16 @@ def remember(live: LiveSite, record: DispatchRecord, at: datetime) -> None:
         return
     zero = record.steps[0][1] == 0
     unanswered = not record.accepted and record.status in UNANSWERED
-    if zero and not record.accepted and not unanswered:
-        # no matter of words, until it refuses more than 0 on this rung too; what held before holds
-        evse.takes_more = evse.refuses_zero and evse.takes_more
-        evse.refuses_zero = True
+    refused_zero = zero and not record.accepted and not unanswered
+    if refused_zero and (evse.takes_more or not evse.refuses_zero):
+        evse.unpausable = evse.takes_more
+        evse.refuses_zero = True  # no matter of words, until it refuses more too; what held, holds
         return
     if record.accepted:
+        evse.unpausable = False
         evse.takes_more = evse.refuses_zero and not zero
         evse.refuses_zero = evse.refuses_zero and not zero
-    elif not unanswered:
+    elif not unanswered and not zero:
         evse.refuses_zero = evse.refuses_zero and evse.takes_more
     evse.refused = not record.accepted
     if not record.accepted:

@@ -138,6 +138,8 @@ def envelope(
             bound = item.evse.external_limit_kw
             floor = _least_kw(item.evse, site.voltage_v)
             fits = floor <= min(left, left if bound is None else bound) + 1e-9
+            if not fits and not item.evse.unpausable:
+                continue  # it is asked once more whether it takes 0
             # what cannot be held is asked to stop; until it has, it takes what it takes
             floors[item.evse.key] = floor if fits else 0.0
             taken = floor if fits else min(left, max(item.evse.most_kw, 0.0))

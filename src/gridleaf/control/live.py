@@ -238,6 +238,8 @@ class LiveEvse:
     """It does not take a setpoint of 0: it can be held at its floor, or be stopped."""
     takes_more: bool = False
     """It has taken more than 0 since it refused 0, so that was no matter of words."""
+    unpausable: bool = False
+    """It has refused 0 once more after that: only the end of its transaction is left."""
     stopped_at: datetime | None = None
     """When it was last asked to end its transaction, because it could not be held."""
     obeying: bool = True
@@ -602,6 +604,7 @@ def _release(evse: LiveEvse) -> None:
         evse.refused = False
         evse.rung = max(evse.rung - 1, 0)
     evse.refuses_zero = evse.refuses_zero and evse.takes_more
+    evse.unpausable = False
     evse.session = evse.needs = None
     evse.power_kw = 0.0
     evse.status = "available" if evse.status == "occupied" else evse.status

@@ -245,6 +245,7 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         resting=config.current == "AC"
         and not is_stale(evse.paused_at, at, live.site.control.cycle_s - SETTLE_S),
         refuses_zero=evse.refuses_zero,
+        unpausable=evse.unpausable,
         stopping=not is_stale(evse.stopped_at, at, live.site.control.cycle_s - SETTLE_S),
     )
 

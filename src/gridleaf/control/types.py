@@ -68,8 +68,9 @@ class EvseState:
     the next cycle (magnitudes): reserved when it is offline or does not obey. ``rung`` is the step of
     the degradation ladder it stands on; ``rate_unit``, ``stack_level``, ``purpose`` and ``dynamic`` are
     how a profile is put there. ``resting`` tells that AC charging was paused within the last
-    cycle: contactors and vehicles are not made to switch more often than that. ``refuses_zero`` tells that it
-    takes its floor but no setpoint of 0; ``stopping``, that it was asked to end its transaction.
+    cycle: contactors and vehicles are not made to switch more often than that. ``refuses_zero`` tells
+    that it refused a setpoint of 0, ``unpausable`` that it did so again although it had taken more;
+    ``stopping``, that it was asked to end its transaction.
     """
 
     station_id: str
@@ -103,6 +104,7 @@ class EvseState:
     session: SessionState | None
     resting: bool = False
     refuses_zero: bool = False
+    unpausable: bool = False
     stopping: bool = False
     stack_level: int = 1
     purpose: Literal["tx", "tx_default"] = "tx"

@@ -237,19 +237,25 @@ def test_who_refuses_zero_gets_its_floor_before_the_more_urgent_and_within_every
     [{"base_kw": 37.0}, {"meter_fresh": False, "base_kw": 0.0, "import_ceiling_kw": 4.0}],
 )
 def test_who_refuses_zero_is_to_stop_where_its_floor_does_not_fit(change: dict[str, Any]) -> None:
-    given = state(ac_evse(refuses_zero=True), **change)
+    given = state(ac_evse(refuses_zero=True, unpausable=True), **change)
     setpoint = only(envelope(given, site(), {"AC1-s": 11.0}))
     assert setpoint.stop
     assert (setpoint.power_kw, setpoint.limit_a) == (0.0, 0.0)
 
 
 def test_an_external_limit_below_the_floor_stops_who_refuses_zero() -> None:
-    given = state(ac_evse(refuses_zero=True, external_limit_kw=3.0))
+    given = state(ac_evse(refuses_zero=True, unpausable=True, external_limit_kw=3.0))
     assert only(envelope(given, site(), {"AC1-s": 11.0})).stop
 
 
 def test_until_it_has_stopped_what_it_draws_is_kept_free() -> None:
-    drawing = ac_evse(refuses_zero=True, external_limit_kw=3.0, most_kw=8.0)
+    drawing = ac_evse(refuses_zero=True, unpausable=True, external_limit_kw=3.0, most_kw=8.0)
     given = state(evse(), drawing, base_kw=20.0)
     powers = {s.session_id: s.power_kw for s in envelope(given, site(), {"s1": 22.0})}
     assert powers["s1"] == pytest.approx(12.0)
+
+
+def test_who_has_not_shown_that_it_takes_more_than_zero_is_not_stopped_for_refusing_it() -> None:
+    given = state(ac_evse(refuses_zero=True), base_kw=37.0)
+    setpoint = only(envelope(given, site(), {"AC1-s": 11.0}))
+    assert (setpoint.power_kw, setpoint.stop) == (0.0, False)

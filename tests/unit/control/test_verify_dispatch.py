@@ -263,3 +263,23 @@ def test_what_cannot_be_held_is_asked_to_stop_once_a_cycle() -> None:
     assert not order.trusted
     asked = state(evse("DC1", setpoint_kw=0.0, refuses_zero=True, stopping=True))
     assert orders(asked, decision(setpoint("DC1", 0.0, stop=True)), renew=True) == []
+
+
+def test_a_zero_that_is_refused_again_before_more_was_tried_is_a_refusal_like_any_other() -> None:
+    live, evse = live_evse()
+    for _ in range(2):
+        remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    assert (evse.refuses_zero, evse.refused, evse.rung) == (True, True, 2)
+    remember(live, commanded(4.0, rung=2), NOON)
+    assert (evse.refuses_zero, evse.takes_more, evse.refused) == (True, True, False)
+
+
+def test_only_who_refuses_zero_again_after_taking_more_is_stopped() -> None:
+    live, evse = live_evse()
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    remember(live, commanded(4.0), NOON)
+    assert not evse.unpausable
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    assert (evse.unpausable, evse.refused, evse.rung) == (True, False, 0)
+    remember(live, commanded(4.0), NOON)
+    assert (evse.unpausable, evse.refuses_zero) == (False, True)
