@@ -20,7 +20,8 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 import typer
 
 from gridleaf.cli import COMMANDS
-from gridleaf.control.dispatch import DEFAULT_BASE, STACK_LEVEL, profile_id
+from gridleaf.control.dispatch import DEFAULT_BASE, profile_id
+from gridleaf.control.ladder import STACK_LEVEL
 from gridleaf.domain.errors import ProtocolError
 from gridleaf.ocpp import commands, dialect, schemas
 from gridleaf.ocpp.base import BaseDialect

@@ -164,6 +164,8 @@ class FakePlatform:
         self.limits: list[tuple[float | None, float | None]] = []
         self.measurements: list[SiteMeasurement] = []
         self.cleared = 0
+        self.raised: list[str] = []
+        self.moved_on: dict[str, SessionRecord] = {}
         self.fails_with: GridleafError | None = None
         self.notices: list[Notice] = []
         self.news = asyncio.Event()
@@ -547,8 +549,14 @@ class FakePlatform:
     async def measured(self, measurement: SiteMeasurement) -> None:
         self.measurements.append(measurement)
 
+    def current(self, record: SessionRecord) -> SessionRecord:
+        return self.moved_on.get(record.session_id, record)
+
     async def set_limit(self, import_kw: float | None, export_kw: float | None) -> None:
         self.limits.append((import_kw, export_kw))
+
+    async def raise_grid_event(self, reason: str) -> None:
+        self.raised.append(reason)
 
     async def clear_grid_event(self) -> None:
         self.cleared += 1

@@ -236,6 +236,7 @@ class Port:
         versions: Sequence[str] = ("ocpp2.0.1",),
         tls: ssl.SSLContext | None = None,
         local_ip: str = "127.0.0.1",
+        compression: str | None = None,
         **options: Any,
     ) -> ClientConnection:
         """Open a WebSocket as a station would; raises InvalidStatus when it is refused."""
@@ -249,7 +250,7 @@ class Port:
             additional_headers=headers,
             ssl=tls,
             local_addr=(local_ip, 0),
-            compression=None,
+            compression=compression,
             proxy=None,
             **options,
         )

@@ -16,12 +16,18 @@ from prometheus_client import CollectorRegistry, Counter
 
 from gridleaf.control.accounts import Totals
 from gridleaf.control.decide import Solver
-from gridleaf.control.live import LiveSession, session_id
+from gridleaf.control.live import LiveSession, Mark, session_id
 from gridleaf.control.loop import Controller, Foresight, Series
 from gridleaf.control.types import Decision, SiteState
 from gridleaf.domain.clock import Clock, stopwatch
 from gridleaf.domain.errors import ConnectionLost, GridleafError, StoreUnavailable
-from gridleaf.domain.events import NeedsReported, StationEvent, TransactionReported
+from gridleaf.domain.events import (
+    NeedsReported,
+    StationEvent,
+    TransactionReported,
+    from_json,
+    to_json,
+)
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
 from gridleaf.domain.wishes import Wish
@@ -33,7 +39,7 @@ from gridleaf.ocpp.commands import AllowTransfers, RemoteStart, RemoteStop
 from gridleaf.ocpp.csms import Authorisation
 from gridleaf.plan import solve
 from gridleaf.signals import Join, believable, follow_modbus, follow_mqtt
-from gridleaf.store.port import Store
+from gridleaf.store.port import SessionRecord, Store
 from gridleaf.store.reports import append_report
 from gridleaf.tariff import DemandMeter, PriceBook, PriceSource, make_source
 from gridleaf.web.notices import Notices
@@ -177,11 +183,17 @@ class Platform:
         for evse in live.evses():
             evse.default_kw = kept["defaults"].get(evse.key)
             evse.obeying = evse.key not in kept["disobeying"]
+            evse.refuses_zero = evse.takes_more = evse.key in kept.get("refuses_zero", ())
         accounts.today, accounts.total = _totals(kept["today"]), _totals(kept["total"])
         accounts.owed = kept["owed"]
         now = self._clock.now()
         self.demand.restore(kept["demand"], now)
         self.uncontrolled_demand.restore(kept["uncontrolled_demand"], now)
+        for name, said in kept.get("needs", {}).items():
+            session, needs = live.sessions.get(name), from_json(said)
+            if session is not None and session.needs is None and isinstance(needs, NeedsReported):
+                # said before the session began, so no transaction of the store has it
+                session.needs, session.needs_from = needs, Mark(soc=session.arrival_soc)
         for name, energy in kept["uncontrolled_kwh"].items():
             if name in live.sessions:
                 live.sessions[name].uncontrolled_kwh = energy
@@ -195,6 +207,12 @@ class Platform:
             "imposed": [imposed.import_kw, imposed.export_kw],
             "defaults": {e.key: e.default_kw for e in live.evses() if e.default_kw is not None},
             "disobeying": [e.key for e in live.evses() if not e.obeying],
+            "needs": {
+                s.session_id: to_json(s.needs).decode()
+                for s in live.sessions.values()
+                if s.needs is not None
+            },
+            "refuses_zero": [e.key for e in live.evses() if e.refuses_zero and e.takes_more],
             "today": _dump(accounts.today),
             "total": _dump(accounts.total),
             "owed": accounts.owed,
@@ -325,7 +343,7 @@ class Platform:
 
     async def authorise(self, station_id: str, id_token: str, evse_id: int | None) -> Authorisation:
         """Who may charge, and whether the energy may flow both ways."""
-        vehicle = self.controller.live.vehicles.get(id_token)
+        vehicle = self.controller.live.vehicle(id_token)
         if vehicle is None and self._site.authorise == "known":
             return Authorisation(status="Invalid")
         v2g = vehicle.v2g if vehicle is not None else self._site.defaults.v2g
@@ -486,6 +504,10 @@ class Platform:
             discharged_kwh=today.discharged_kwh,
         )
 
+    def current(self, record: SessionRecord) -> SessionRecord:
+        live = self.controller.live.sessions.get(record.session_id)
+        return record if live is None else live.record()
+
     async def request(
         self, station_id: str, action: str, payload: dict[str, Any]
     ) -> dict[str, Any]:
@@ -575,6 +597,12 @@ class Platform:
 
     async def set_limit(self, import_kw: float | None, export_kw: float | None) -> None:
         self.controller.impose(import_kw, export_kw)
+        await self._guarded("checkpoint", self.checkpoint())
+
+    async def raise_grid_event(self, reason: str) -> None:
+        log.warning("grid_event_raised", site=self._site.name, reason=reason)
+        self.controller.live.grid_event = reason
+        self.controller.wake("grid event")
         await self._guarded("checkpoint", self.checkpoint())
 
     async def clear_grid_event(self) -> None:

@@ -117,8 +117,8 @@ def test_fault_34_the_ladder_is_climbed_in_order() -> None:
         assert list(dict.fromkeys(told))[:4] == [
             ("A", 1, "TxProfile"),
             ("W", 1, "TxProfile"),
-            ("W", 0, "TxProfile"),
-            ("W", 1, "TxDefaultProfile"),
+            ("A", 0, "TxProfile"),
+            ("A", 1, "TxDefaultProfile"),
         ]
 
     play(scene, start=22.0, fair=False)

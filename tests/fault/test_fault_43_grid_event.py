@@ -47,6 +47,26 @@ def test_fault_43_a_der_alarm_ends_all_discharging_until_it_is_cleared_by_a_pers
     play(scene, start=16.9)
 
 
+def test_fault_43_what_an_operator_tells_of_the_grid_is_latched_like_an_alarm() -> None:
+    async def scene(depot: Depot) -> None:
+        await two_giving(depot)
+        await depot.platform.raise_grid_event("the DSO called")
+        await depot.time.sleep(REACTION_S)
+        assert depot.evse_kw() >= 0.0
+        assert "grid_event" in depot.alerts()
+        await depot.crash()
+        await depot.minutes(1)
+        await depot.start()
+        await depot.minutes(2)
+        assert min(depot.power("DC-1"), depot.power("DC-2")) >= 0.0
+        assert depot.platform.state().grid_event == "the DSO called"
+        await depot.platform.clear_grid_event()
+        await depot.minutes(2)
+        assert depot.evse_kw() < -1.0
+
+    play(scene, start=16.9)
+
+
 def test_fault_43_the_latch_holds_when_the_process_dies_right_after_the_alarm() -> None:
     async def scene(depot: Depot) -> None:
         await two_giving(depot)

@@ -34,6 +34,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", "/events"): READ,
     ("POST", "/measurements"): COMMAND,
     ("PUT", "/limit"): COMMAND,
+    ("POST", "/grid-event"): COMMAND,
     ("DELETE", "/grid-event"): COMMAND,
     ("POST", "/stations/{station_id}/requests"): COMMAND,
     ("POST", "/evses/{station_id}/{evse_id}/start"): COMMAND,

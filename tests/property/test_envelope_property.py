@@ -56,6 +56,8 @@ def situations(draw: st.DrawFn) -> tuple[SiteConfig, SiteState, dict[str, float]
             "obeying": draw(st.sampled_from([True, True, True, False])),
             "power_kw": draw(st.floats(-most if dc else 0, most)),
             "rung": draw(st.integers(0, 5)),
+            "refuses_zero": draw(st.booleans()),
+            "unpausable": draw(st.booleans()),
             "worst_import_kw": draw(st.floats(0, most)),
             "phases": phases,
             "phase": phase,
@@ -65,6 +67,9 @@ def situations(draw: st.DrawFn) -> tuple[SiteConfig, SiteState, dict[str, float]
             energy_kwh=draw(st.floats(0, 40)),
             soc=draw(st.none() | st.just(0.5)),
             v2g=draw(st.booleans()),
+            charge_min_kw=draw(st.just(0.0) | st.floats(0, 7)),
+            discharge_min_kw=draw(st.just(0.0) | st.floats(0, 7)),
+            v2x_from_kwh=draw(st.just(0.0) | st.floats(0, 40)),
         )
         make = evse if dc else ac_evse
         evses.append(make(name, session=who, charge_max_kw=most, **common))
@@ -161,7 +166,7 @@ def test_every_setpoint_is_something_its_evse_can_do(
             assert now.meter_fresh
             assert e.session.v2g
             assert e.session.soc is not None
-            assert e.session.energy_kwh > e.session.reserve_kwh
+            assert e.session.energy_kwh > e.session.floor_kwh
 
 
 @given(situations())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -23,6 +24,7 @@ ANSWERS: dict[str, Payload] = {
     "SetChargingProfile": {"status": "Accepted"},
     "GetConfiguration": {"configurationKey": [], "unknownKey": []},
     "GetTransactionStatus": {"messagesInQueue": False},
+    "RemoteStopTransaction": {"status": "Accepted"},
 }
 
 
@@ -33,6 +35,8 @@ class Scripted:
     ----------
     asked
         What the platform has asked of it so far: (action, payload).
+    answers, rules
+        What it answers to an action: always the same, or by a rule that looks at the payload.
     """
 
     def __init__(self, depot: Depot, station_id: str, version: str) -> None:
@@ -40,15 +44,14 @@ class Scripted:
         self.station_id = station_id
         self.asked: list[tuple[str, Payload]] = []
         self.answers = dict(ANSWERS)
+        self.rules: dict[str, Callable[[Payload], Payload]] = {}
         numbers = count(1)
         self.peer = Peer(
             depot.connect(station_id, version),
             role="station",
             clock=depot.time,
             handlers={
-                "SetChargingProfile": self._handler("SetChargingProfile"),
-                "GetConfiguration": self._handler("GetConfiguration"),
-                "GetTransactionStatus": self._handler("GetTransactionStatus"),
+                **{action: self._handler(action) for action in ANSWERS},
                 "GetVariables": self._variables,
             },
             new_id=lambda: f"s{next(numbers)}",
@@ -58,7 +61,8 @@ class Scripted:
     def _handler(self, action: str) -> Any:
         async def handle(payload: Payload) -> Payload:
             self.asked.append((action, payload))
-            return self.answers[action]
+            rule = self.rules.get(action)
+            return self.answers[action] if rule is None else rule(payload)
 
         return handle
 

@@ -113,8 +113,8 @@ class Umpire:
             latched = controller.live.grid_event is not None and self.depot.up
             self._broken(f"{name} gives in a grid event", gives and latched, now)
             vehicle = self.depot.stations[name].vehicle(1)
-            known = self.depot.platform.controller.live.vehicles
-            allowed = vehicle is None or (vehicle.id_token in known and known[vehicle.id_token].v2g)
+            known = None if vehicle is None else controller.live.vehicle(vehicle.id_token)
+            allowed = vehicle is None or (known is not None and known.v2g)
             self._broken(f"{name} gives unasked", gives and not allowed, now)
             evse = controller.live.evse(name, 1)
             session = evse.session if evse is not None else None
@@ -137,7 +137,7 @@ class Umpire:
             vehicle = station.vehicle(1)
             if vehicle is None:
                 continue
-            known = self.depot.platform.controller.live.vehicles.get(vehicle.id_token)
+            known = self.depot.platform.controller.live.vehicle(vehicle.id_token)
             reserve = known.reserve_soc if known is not None and known.reserve_soc else 0.0
             evse = self.depot.platform.controller.live.evse(name, 1)
             wish = evse.session.wish if evse is not None and evse.session is not None else None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import numpy as np
 import structlog
 
 from gridleaf.control.envelope import envelope
+from gridleaf.control.ladder import FLOOR_RUNG, PAUSE_RUNG
 from gridleaf.control.problem import (
-    FLOOR_RUNG,
     GRID,
-    PAUSE_RUNG,
     Controlled,
     build,
     charge_bound_kw,
@@ -23,7 +23,7 @@ from gridleaf.control.problem import (
     put_off_price,
     session_plans,
 )
-from gridleaf.control.types import Alert, Decision, SessionPlan, SiteState
+from gridleaf.control.types import Alert, Decision, SessionPlan, Setpoint, SiteState
 from gridleaf.domain.clock import stopwatch
 from gridleaf.domain.errors import GridleafError
 from gridleaf.domain.site import SiteConfig
@@ -101,7 +101,7 @@ def decide(
         sessions=plans,
         grid_kw=_series(plan.import_kw[grid_row] - plan.export_kw[grid_row]),
         shadow_price=_series(plan.shadow_price_eur_per_kwh[grid_row] - later),
-        alerts=(*alerts, *_alerts(state, site, items, plans)),
+        alerts=(*alerts, *_alerts(state, site, items, plans), *_unpausable(state, setpoints)),
         notes=(*state.notes, *notes, *plan.notes),
     )
 
@@ -238,7 +238,7 @@ def _alerts(
                     severity="warning",
                     where=item.evse.key,
                     text="Paused: it obeyed nothing milder."
-                    if item.evse.rung >= PAUSE_RUNG
+                    if item.evse.rung >= PAUSE_RUNG and not item.evse.refuses_zero
                     else "Held at its least power: it obeyed no other limit.",
                 )
             )
@@ -256,6 +256,27 @@ def _alerts(
                     text=f"No V2G: {may_discharge(state, item)}.",
                 )
             )
+    return alerts
+
+
+def _unpausable(state: SiteState, setpoints: tuple[Setpoint, ...]) -> list[Alert]:
+    """EVSEs that refuse a setpoint of 0 and get another than was planned for that."""
+    unpausable = {e.key for e in state.evses if e.refuses_zero}
+    alerts = []
+    for setpoint in setpoints:
+        where = f"{setpoint.station_id}/{setpoint.evse_id}"
+        held = where in unpausable and setpoint.power_kw > max(setpoint.planned_kw, 0.0) + 0.01
+        if setpoint.stop:
+            text = "The station refuses a setpoint of 0, and its least does not fit any more: "
+            text += "its transaction is stopped."
+            severity: Literal["info", "critical"] = "critical"
+        elif held:
+            text = "The station refuses a setpoint of 0: "
+            text += f"held at {setpoint.power_kw:.1f} kW where the plan waits."
+            severity = "info"
+        else:
+            continue
+        alerts.append(Alert(kind="refuses_zero", severity=severity, where=where, text=text))
     return alerts
 
 

@@ -6,11 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from gridleaf.control.ladder import rung_above
 from gridleaf.control.live import LiveEvse, LiveSite
-from gridleaf.control.problem import PAUSE_RUNG
 from gridleaf.control.types import Decision, EvseState, Setpoint, SiteState
 from gridleaf.ocpp.commands import (
     Command,
+    RemoteStop,
     SetDefaultLimit,
     SetpointStep,
     SetProfile,
@@ -21,7 +22,6 @@ from gridleaf.store.port import DispatchRecord
 PROFILE_BASE = 1000
 DEFAULT_BASE = 2000
 """Profile ids: ours start here, far above what a station reserves for external constraints."""
-STACK_LEVEL = 1
 UNANSWERED = ("timeout", "connection lost")
 """Statuses of a command that the station did not refuse but never answered."""
 
@@ -54,19 +54,24 @@ def orders(
 
     A profile is sent whole when it must be renewed; between renewals a dynamic profile (OCPP 2.1) is
     only moved by UpdateDynamicSchedule. An EVSE whose setpoint has not changed is left alone unless
-    ``renew``, or it stands in ``again`` (by key): the same is to be said on another rung.
+    ``renew``, or it stands in ``again`` (by key): the same is to be said on another rung. One that can
+    only be stopped is asked to stop, once a cycle.
     """
     evses = {(e.station_id, e.evse_id): e for e in state.evses}
     result = []
     for setpoint in decision.setpoints:
         evse = evses[setpoint.station_id, setpoint.evse_id]
         held = evse.setpoint_kw
-        moved = held is None or abs(held - setpoint.power_kw) > 1e-6
-        if not moved and not renew and evse.key not in again:
+        if setpoint.stop and evse.stopping:
             continue
-        update = evse.dynamic and held is not None and not renew and evse.rung == 0
+        moved = held is None or abs(held - setpoint.power_kw) > 1e-6
+        if not (moved or renew or setpoint.stop or evse.key in again):
+            continue
+        update = evse.dynamic and held is not None and not renew
         command: Command
-        if update:
+        if setpoint.stop:
+            command = RemoteStop(transaction_id=setpoint.transaction_id)
+        elif update:
             command = UpdateSetpoint(
                 profile_id=profile_id(setpoint.evse_id), power_kw=setpoint.power_kw
             )
@@ -92,7 +97,7 @@ def orders(
                     rung=evse.rung,
                 ),
                 reduces=_makes_room(current, setpoint.power_kw),
-                trusted=evse.obeying,
+                trusted=evse.obeying and not setpoint.stop,
             )
         )
     return result
@@ -112,7 +117,6 @@ def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
 
     A TxDefaultProfile of the ladder stands above the default limit, which holds again when it ends.
     """
-    of_transaction = evse.rung < 3
     amps = setpoint.limit_a
     if amps is not None and setpoint.power_kw < 0:
         amps = -amps
@@ -120,7 +124,7 @@ def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
         evse_id=setpoint.evse_id,
         transaction_id=setpoint.transaction_id,
         profile_id=profile_id(setpoint.evse_id),
-        stack_level=0 if evse.rung == 2 else STACK_LEVEL,
+        stack_level=evse.stack_level,
         start=at,
         expires_s=round((setpoint.expires_at - at).total_seconds()),
         steps=tuple(
@@ -129,9 +133,9 @@ def profile(evse: EvseState, setpoint: Setpoint, at: datetime) -> SetProfile:
         ),
         rate_unit=evse.rate_unit,
         phases=setpoint.phases if evse.current == "AC" else None,
-        dynamic=evse.dynamic and evse.rung == 0,
+        dynamic=evse.dynamic,
         v2x=evse.v2x,
-        purpose="tx" if of_transaction else "tx_default",
+        purpose=evse.purpose,
     )
 
 
@@ -152,16 +156,37 @@ def default_order(evse: LiveEvse, share_kw: float, unit: str, voltage_v: float) 
     )
 
 
+def stopped(live: LiveSite, order: Order, at: datetime) -> None:
+    """Note that an EVSE was asked to end its transaction, which is all that a stop changes here."""
+    evse = live.evse(order.station_id, order.evse_id)
+    if evse is not None:
+        evse.stopped_at = at
+
+
 def remember(live: LiveSite, record: DispatchRecord, at: datetime) -> None:
     """Fold the station's answer to a setpoint, which came at ``at``, into the live view."""
     evse = live.evse(record.station_id, record.evse_id)
     session = evse.session if evse is not None else None
     if evse is None or session is None or session.transaction_id != record.transaction_id:
         return
+    zero = record.steps[0][1] == 0
+    unanswered = not record.accepted and record.status in UNANSWERED
+    refused_zero = zero and not record.accepted and not unanswered
+    if refused_zero and (evse.takes_more or not evse.refuses_zero):
+        evse.unpausable = evse.takes_more
+        evse.refuses_zero = True  # no matter of words, until it refuses more too; what held, holds
+        return
+    if record.accepted:
+        evse.unpausable = False
+        evse.takes_more = evse.refuses_zero and not zero
+        evse.refuses_zero = evse.refuses_zero and not zero
+    elif not unanswered and not zero:
+        evse.refuses_zero = evse.refuses_zero and evse.takes_more
     evse.refused = not record.accepted
     if not record.accepted:
-        if record.status not in UNANSWERED:
-            evse.rung = min(evse.rung + 1, PAUSE_RUNG)
+        if not unanswered:
+            read = live.capabilities(evse)
+            evse.rung = rung_above(evse.station, evse.config, read, evse.rung)
         return
     before = evse.setpoint_kw(record.sent_at)
     evse.accepted = record

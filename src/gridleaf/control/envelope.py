@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from gridleaf.control.ladder import FLOOR_RUNG, PAUSE_RUNG
 from gridleaf.control.limits import Node, path_to_grid, phase_currents_a, tree
 from gridleaf.control.live import is_stale
 from gridleaf.control.observe import EXPIRES_CYCLES
 from gridleaf.control.problem import (
-    FLOOR_RUNG,
-    PAUSE_RUNG,
     Controlled,
     charge_bound_kw,
     controlled,
@@ -30,6 +30,8 @@ from gridleaf.domain.site import SiteConfig
 
 SWITCH_ON, STAY_ON = 0.7, 0.3
 """An AC EVSE that is off starts when the plan wants this share of its floor; one that is on stays."""
+LEAST_SHARE = 0.1
+"""The least that is asked for without a pause, as a share of what the EVSE can."""
 RELIEF_AGE_S = 180.0
 """Discharging that was last measured longer ago makes no room for anybody."""
 _W_STEP_KW = 0.01
@@ -112,8 +114,14 @@ def envelope(
             continue
         left, where = exports.left_kw(paths[item.evse.key], item.evse)
         power, amps, why = _achievable(item.evse, min(-want, left), site.voltage_v)
+        if 0 < power < item.session.discharge_min_kw - 1e-6:
+            power, amps = 0.0, None if amps is None else 0.0
+            why = (*why, f"the vehicle gives {item.session.discharge_min_kw:g} kW or nothing")
         if -want > left + 1e-9:
             reasons = (*reasons, f"{_name(where)} can export {left:.1f} kW more")
+        if power == 0 and item.evse.refuses_zero:
+            wants[item.session.session_id] = 0.0, (*reasons, *why)
+            continue
         exports.take(paths[item.evse.key], item.evse, power)
         measured = max(-(item.evse.power_kw or 0.0), 0.0)
         if is_stale(item.evse.power_at, state.at, RELIEF_AGE_S):
@@ -123,16 +131,43 @@ def envelope(
         result[item.evse.key] = _setpoint(item, -power, amps, (*reasons, *why), wanted_kw, expires)
 
     imports = _import_budget(state, site, nodes, held, credit)
+    floors: dict[str, float] = {}
+    for item in items:
+        if item.evse.refuses_zero and item.evse.key not in result:
+            left, _ = imports.left_kw(paths[item.evse.key], item.evse)
+            bound = item.evse.external_limit_kw
+            floor = _least_kw(item.evse, site.voltage_v)
+            fits = floor <= min(left, left if bound is None else bound) + 1e-9
+            if not fits and not item.evse.unpausable:
+                continue  # it is asked once more whether it takes 0
+            # what cannot be held is asked to stop; until it has, it takes what it takes
+            floors[item.evse.key] = floor if fits else 0.0
+            taken = floor if fits else min(left, max(item.evse.most_kw, 0.0))
+            imports.take(paths[item.evse.key], item.evse, taken)
     for item in sorted(items, key=lambda i: (_laxity_h(state, i), i.evse.key)):
         want, reasons = wants[item.session.session_id]
-        if want < 0:
+        if item.evse.key in result:
             continue
+        least = floors.get(item.evse.key)
+        if least == 0:
+            why = (*reasons, "the station refuses 0, and its least does not fit: it is to stop")
+            amps = 0.0 if item.evse.current == "AC" else None
+            setpoint = _setpoint(item, 0.0, amps, why, wanted_kw, expires)
+            result[item.evse.key] = replace(setpoint, stop=True)
+            continue
+        if least is not None:
+            imports.take(paths[item.evse.key], item.evse, -least)
         left, where = imports.left_kw(paths[item.evse.key], item.evse)
         urgent = _laxity_h(state, item) < 2 * site.control.cycle_s / 3600
         target, more = _on_or_off(item, want, urgent, site.voltage_v)
+        if least is not None and target < least:
+            target, more = least, (f"the station refuses 0: held at its least, {least:.1f} kW",)
         if target > left + 1e-9:
             more = (*more, f"{_name(where)} has {left:.1f} kW left")
         power, amps, why = _achievable(item.evse, min(target, left), site.voltage_v)
+        if least is None and 0 < power < item.session.charge_min_kw - 1e-6:
+            power, amps = 0.0, None if amps is None else 0.0
+            why = (*why, f"the vehicle takes {item.session.charge_min_kw:g} kW or nothing")
         imports.take(paths[item.evse.key], item.evse, power)
         result[item.evse.key] = _setpoint(
             item, power, amps, (*reasons, *more, *why), wanted_kw, expires
@@ -148,10 +183,15 @@ def envelope(
 
 def _retry_kw(evse: EvseState, volt: float) -> float:
     """What an EVSE that did not obey is asked for next [kW]: so little that obeying shows."""
-    if evse.rung >= PAUSE_RUNG:
+    if evse.rung >= PAUSE_RUNG and not evse.refuses_zero:
         return 0.0
-    floor = evse.min_a * volt * evse.phases / 1000
-    return min(max(floor, 0.1 * evse.charge_max_kw), evse.worst_import_kw)
+    return min(_least_kw(evse, volt), evse.worst_import_kw)
+
+
+def _least_kw(evse: EvseState, volt: float) -> float:
+    """So little that it is hardly charging, but no pause [kW]."""
+    floor = math.ceil(evse.min_a) * volt * evse.phases / 1000
+    return max(floor, LEAST_SHARE * evse.charge_max_kw)
 
 
 def _name(where: str) -> str:
@@ -197,10 +237,16 @@ def _own_bounds(
         if refusal is not None:
             return 0.0, (f"no discharge: {refusal}",)
         reasons: tuple[str, ...] = ()
-        spare = (session.energy_kwh - session.reserve_kwh) * evse.discharge_efficiency / held_h
+        spare = (session.energy_kwh - session.floor_kwh) * evse.discharge_efficiency / held_h
         if -want > spare:
             want, reasons = -spare, ("slowed down: the reserve holds until the setpoint expires",)
-        return max(want, -min(session.discharge_max_kw, evse.discharge_max_kw)), reasons
+        want = max(want, -min(session.discharge_max_kw, evse.discharge_max_kw))
+        running = (evse.setpoint_kw or 0.0) <= -session.discharge_min_kw + 1e-6
+        needed = (STAY_ON if running else SWITCH_ON) * session.discharge_min_kw
+        if needed <= -want < session.discharge_min_kw <= spare:
+            want = -session.discharge_min_kw
+            reasons = (*reasons, f"the vehicle gives {-want:g} kW at least")
+        return want, reasons
     most = charge_bound_kw(evse, session)
     if evse.rung == FLOOR_RUNG:
         return min(want, most), ("held at the floor: the station obeys no other limit",)
@@ -212,9 +258,16 @@ def _own_bounds(
 def _on_or_off(
     item: Controlled, want_kw: float, urgent: bool, volt: float
 ) -> tuple[float, tuple[str, ...]]:
-    """Below the floor of AC charging there is only on (at the floor) or off."""
+    """Below the floor, of AC charging or of the vehicle, there is only on (at the floor) or off."""
     evse = item.evse
-    floor = evse.min_a * volt * evse.phases / 1000
+    of_ac = evse.min_a * volt * evse.phases / 1000
+    floor, least = of_ac, f"{evse.min_a:g} A"
+    if item.session.charge_min_kw > of_ac + 1e-6:
+        floor = item.session.charge_min_kw
+        least = f"the vehicle's least of {floor:.1f} kW"
+        if evse.current == "AC":
+            per_amp = volt * evse.phases / 1000
+            floor = math.ceil(floor / per_amp - 1e-6) * per_amp
     if evse.resting and want_kw > 0 and not urgent:
         return 0.0, ("paused a moment ago: it rests for a cycle",)
     if evse.rung == FLOOR_RUNG and want_kw > 0:
@@ -224,8 +277,8 @@ def _on_or_off(
     running = (evse.setpoint_kw or 0.0) >= floor - 1e-6
     needed = (STAY_ON if running else SWITCH_ON) * floor
     if urgent or want_kw >= needed:
-        return floor, (f"{want_kw:.1f} kW is below {evse.min_a:g} A: charging at the floor",)
-    return 0.0, (f"{want_kw:.1f} kW is below {evse.min_a:g} A: waiting",)
+        return floor, (f"{want_kw:.1f} kW is below {least}: charging at the floor",)
+    return 0.0, (f"{want_kw:.1f} kW is below {least}: waiting",)
 
 
 def _achievable(

@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from gridleaf.control.ladder import FLOOR_RUNG
 from gridleaf.control.register import Gauge, Register
 from gridleaf.control.types import SessionState
 from gridleaf.domain.events import (
@@ -29,7 +31,7 @@ from gridleaf.domain.events import (
     TransactionReported,
 )
 from gridleaf.domain.meter import MeterSample
-from gridleaf.domain.site import Evse, SiteConfig, Station, Vehicle
+from gridleaf.domain.site import Evse, SiteConfig, Station, Vehicle, same_token
 from gridleaf.domain.wishes import Wish
 from gridleaf.ocpp.units import AT_ONCE, Energy, energy, power_kw
 from gridleaf.store.port import DispatchRecord, SessionRecord
@@ -62,6 +64,28 @@ def session_id(station_id: str, transaction_id: str) -> str:
     return hashlib.blake2b(name, digest_size=10).hexdigest()
 
 
+class Mark(NamedTuple):
+    """Where the energy of a session stood at one time: what was known, and what the registers said.
+
+    The state of charge was read at ``soc_charged_kwh`` and ``soc_discharged_kwh``.
+    """
+
+    soc: float | None = None
+    soc_charged_kwh: float = 0.0
+    soc_discharged_kwh: float = 0.0
+    charged_kwh: float = 0.0
+    discharged_kwh: float = 0.0
+
+    def energy_kwh(self, capacity_kwh: float | None, into: float, out_of: float) -> float:
+        """Energy in the battery [kWh]; without state of charge or capacity, that since the arrival."""
+        if self.soc is None or capacity_kwh is None:
+            return max(self.charged_kwh * into - self.discharged_kwh / out_of, 0.0)
+        energy = self.soc * capacity_kwh
+        energy += (self.charged_kwh - self.soc_charged_kwh) * into
+        energy -= (self.discharged_kwh - self.soc_discharged_kwh) / out_of
+        return min(max(energy, 0.0), capacity_kwh)
+
+
 @dataclass(slots=True)
 class LiveSession:
     """One plug-in of one vehicle, as far as the station has told."""
@@ -84,6 +108,8 @@ class LiveSession:
     soc_jump_at: datetime | None = None
     arrival_soc: float | None = None
     needs: NeedsReported | None = None
+    needs_from: Mark = field(default_factory=Mark)
+    """Where the session stood when its needs came: their energies count from there."""
     seen: SessionState | None = None
     """The session as the newest observation saw it."""
     wish: Wish | None = None
@@ -115,6 +141,21 @@ class LiveSession:
     @property
     def live(self) -> bool:
         return self.ended_at is None and not self.suspect
+
+    def mark(self) -> Mark:
+        return Mark(
+            self.soc,
+            self.soc_charged_kwh,
+            self.soc_discharged_kwh,
+            self.charged.total_kwh,
+            self.discharged.total_kwh,
+        )
+
+    def take_needs(self, needs: NeedsReported) -> None:
+        """What the vehicle wants from now on."""
+        if needs.soc is not None:
+            _take_soc(self, needs.soc, needs.received_at)
+        self.needs, self.needs_from = needs, self.mark()
 
     def flag(self, *names: str | None) -> None:
         self.flags += tuple(dict.fromkeys(n for n in names if n and n not in self.flags))
@@ -206,6 +247,8 @@ class LiveEvse:
     """What external systems limit it to, by source."""
     capabilities: CapabilitiesRead | None = None
     session: LiveSession | None = None
+    needs: NeedsReported | None = None
+    """What a vehicle said it needs whose session has not begun yet."""
     accepted: DispatchRecord | None = None
     """The newest setpoint that the station accepted."""
     refused: bool = False
@@ -219,6 +262,14 @@ class LiveEvse:
     misses: int = 0
     hits: int = 0
     rung: int = 0
+    refuses_zero: bool = False
+    """It does not take a setpoint of 0: it can be held at its floor, or be stopped."""
+    takes_more: bool = False
+    """It has taken more than 0 since it refused 0, so that was no matter of words."""
+    unpausable: bool = False
+    """It has refused 0 once more after that: only the end of its transaction is left."""
+    stopped_at: datetime | None = None
+    """When it was last asked to end its transaction, because it could not be held."""
     obeying: bool = True
     judged_at: datetime | None = None
 
@@ -295,7 +346,7 @@ class LiveSite:
         """The newest session of a transaction whose name a station has used again."""
         self._changed: dict[str, LiveSession] = {}
         self.grid_event: str | None = None
-        self.vehicles: dict[str, Vehicle] = {v.id_token: v for v in site.vehicles}
+        self._vehicles = {same_token(v.id_token): v for v in site.vehicles}
         for station in site.stations:
             live = LiveStation(config=station)
             for evse in station.evses:
@@ -303,6 +354,10 @@ class LiveSite:
                     station=station, config=evse, circuit=site.circuit_of(station, evse)
                 )
             self.stations[station.id] = live
+
+    def vehicle(self, id_token: str | None) -> Vehicle | None:
+        """The known vehicle of an id token."""
+        return None if id_token is None else self._vehicles.get(same_token(id_token))
 
     def evses(self) -> Iterator[LiveEvse]:
         """Every EVSE in the order of the configuration."""
@@ -312,6 +367,10 @@ class LiveSite:
     def evse(self, station_id: str, evse_id: int | None) -> LiveEvse | None:
         station = self.stations.get(station_id)
         return None if station is None or evse_id is None else station.evses.get(evse_id)
+
+    def capabilities(self, evse: LiveEvse) -> CapabilitiesRead | None:
+        """What an EVSE can do, as far as it or its station said."""
+        return evse.capabilities or self.stations[evse.station.id].capabilities
 
     def session_of(self, station_id: str, transaction_id: str) -> LiveSession | None:
         return self.sessions.get(self._name(station_id, transaction_id))
@@ -327,6 +386,7 @@ class LiveSite:
             evse.changed_at = _moved(evse.changed_at, step)
             evse.judged_at = _moved(evse.judged_at, step)
             evse.paused_at = _moved(evse.paused_at, step)
+            evse.stopped_at = _moved(evse.stopped_at, step)
             if evse.accepted is not None:
                 evse.accepted = replace(
                     evse.accepted,
@@ -367,6 +427,8 @@ class LiveSite:
                     station.online = False
             case Booted():
                 station.boot = event
+                for each in station.evses.values():  # perhaps with other firmware
+                    each.refuses_zero = each.takes_more = False
             case StatusReported():
                 return self._status(station, event)
             case TransactionReported():
@@ -376,10 +438,10 @@ class LiveSite:
             case NeedsReported():
                 evse = station.evses.get(event.evse_id)
                 if evse is not None and evse.session is not None:
-                    evse.session.needs = event
-                    if event.soc is not None:
-                        _take_soc(evse.session, event.soc, event.received_at)
+                    evse.session.take_needs(event)
                     return evse.session
+                if evse is not None:
+                    evse.needs = event
             case CapabilitiesRead():
                 if event.evse_id == 0:
                     station.capabilities = event
@@ -404,6 +466,8 @@ class LiveSite:
             if event.evse_id == 0 and event.status in ("available", "occupied"):
                 continue
             evse.status = event.status
+            if event.status == "available":
+                evse.needs = None
             session = evse.session
             rebooted = station.boot.received_at if station.boot else None
             if (
@@ -506,8 +570,13 @@ class LiveSite:
                 return
             self._suspect(evse, old, event.received_at, "overtaken")
         evse.session = session
+        if evse.needs is not None:
+            session.take_needs(evse.needs)
+            evse.needs = None
         evse.accepted = None
-        evse.changed_at = evse.paused_at = None
+        evse.changed_at = evse.paused_at = evse.stopped_at = None
+        if not evse.obeying or evse.rung >= FLOOR_RUNG:
+            evse.rung = 0  # a new vehicle, a new chance; words that were obeyed are kept
         evse.status = "occupied"
         evse.refused = False
         evse.misses = evse.hits = 0
@@ -609,7 +678,9 @@ def _release(evse: LiveEvse) -> None:
     if evse.refused:  # perhaps only because the transaction was just over: it proves nothing
         evse.refused = False
         evse.rung = max(evse.rung - 1, 0)
-    evse.session = None
+    evse.refuses_zero = evse.refuses_zero and evse.takes_more
+    evse.unpausable = False
+    evse.session = evse.needs = None
     evse.power_kw = 0.0
     evse.status = "available" if evse.status == "occupied" else evse.status
     evse.accepted = None

@@ -17,7 +17,8 @@ import structlog
 
 from gridleaf.control.accounts import Accounts
 from gridleaf.control.decide import Solver, decide
-from gridleaf.control.dispatch import Order, default_order, orders, remember
+from gridleaf.control.dispatch import Order, default_order, orders, remember, stopped
+from gridleaf.control.ladder import preferred_unit
 from gridleaf.control.limits import grid_limits_kw, static_shares_kw
 from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
 from gridleaf.control.observe import SETTLE_S, Imposed, observe, step_grid
@@ -51,7 +52,7 @@ from gridleaf.domain.events import (
 )
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
-from gridleaf.ocpp.commands import Answer, Command
+from gridleaf.ocpp.commands import Answer, Command, RemoteStop
 from gridleaf.plan import solve
 from gridleaf.store.port import DispatchRecord, Store
 
@@ -475,6 +476,16 @@ class Controller:
             status = "connection lost"
         except ProtocolError as error:
             status = error.code
+        if isinstance(order.command, RemoteStop):
+            log.warning(
+                "transaction_stopped",
+                station=order.station_id,
+                evse=order.evse_id,
+                status=status,
+                reason="it refuses a setpoint of 0 and its least does not fit",
+            )
+            stopped(self.live, order, self.clock.now())
+            return accepted
         record = replace(order.record, accepted=accepted, status=status)
         remember(self.live, record, self.clock.now())
         if not accepted:
@@ -503,10 +514,7 @@ class Controller:
     async def _defaults_of(self, station_id: str) -> None:
         station = self.live.stations[station_id]
         for evse in station.evses.values():
-            capabilities = evse.capabilities or station.capabilities
-            units = capabilities.rate_units if capabilities is not None else ("A", "W")
-            preferred = evse.station.rate_unit or ("A" if evse.config.current == "AC" else "W")
-            unit = preferred if preferred in units or not units else units[0]
+            unit = preferred_unit(evse.station, evse.config, self.live.capabilities(evse))
             share = self._shares[evse.key]
             command = default_order(evse, share, unit, self.site.voltage_v)
             evse.default_kw = await self._default(evse, command, share)

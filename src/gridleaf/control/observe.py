@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from gridleaf.control.ladder import words
 from gridleaf.control.limits import grid_limits_kw
 from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
 from gridleaf.control.types import EvseState, Outlook, Policy, SessionState, SiteState
@@ -185,7 +186,7 @@ def _beyond_kw(evse: EvseState) -> float:
 def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
     station = live.stations[evse.station.id]
     config = evse.config
-    capabilities = evse.capabilities or station.capabilities
+    capabilities = live.capabilities(evse)
     via = evse.station.discharge_via
     v2x = via == "negative_limit" or (
         via == "ocpp21"
@@ -193,11 +194,7 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         and capabilities.v2x_enabled
         and "CentralSetpoint" in capabilities.operation_modes
     )
-    units = capabilities.rate_units if capabilities is not None else ("A", "W")
-    preferred = evse.station.rate_unit or ("A" if config.current == "AC" else "W")
-    unit = preferred if preferred in units or not units else units[0]
-    if evse.rung >= 1 and config.current == "AC":
-        unit = "W" if unit == "A" else "A"
+    saying = words(evse.station, config, capabilities, evse.rung)
     setpoint = evse.setpoint_kw(at)
     worst_import, worst_export = evse.worst_case_kw(at)
     session = evse.session
@@ -221,7 +218,9 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         phases=session.phases if session is not None and session.phases else config.phases,
         phase=config.phase,
         min_a=config.min_a if config.current == "AC" else 0.0,
-        rate_unit=unit,
+        rate_unit=saying.rate_unit,
+        stack_level=saying.stack_level,
+        purpose=saying.purpose,
         charge_max_kw=config.charge_max_kw,
         discharge_max_kw=config.discharge_max_kw if v2x else 0.0,
         charge_efficiency=config.charge_efficiency,
@@ -240,11 +239,14 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         worst_import_kw=worst_import,
         worst_export_kw=worst_export,
         external_limit_kw=station.external_share_kw(evse),
-        dynamic=bool(capabilities is not None and capabilities.dynamic_profiles),
+        dynamic=saying.dynamic,
         v2x=v2x,
         session=None if session is None else _session(session, evse, live, at, v2x),
         resting=config.current == "AC"
         and not is_stale(evse.paused_at, at, live.site.control.cycle_s - SETTLE_S),
+        refuses_zero=evse.refuses_zero,
+        unpausable=evse.unpausable,
+        stopping=not is_stale(evse.stopped_at, at, live.site.control.cycle_s - SETTLE_S),
     )
 
 
@@ -253,7 +255,7 @@ def _session(
 ) -> SessionState:
     site, config, needs = live.site, evse.config, session.needs
     defaults, wish = site.defaults, session.wish
-    vehicle = live.vehicles.get(session.id_token or "")
+    vehicle = live.vehicle(session.id_token)
     into, out_of = config.charge_efficiency, config.discharge_efficiency
 
     capacity = vehicle.capacity_kwh if vehicle is not None else None
@@ -264,11 +266,8 @@ def _session(
         capacity = defaults.capacity_kwh
 
     charged, discharged = session.charged.total_kwh, session.discharged.total_kwh
+    energy = session.mark().energy_kwh(capacity, into, out_of)
     if session.soc is not None and capacity is not None:
-        energy = session.soc * capacity
-        energy += (charged - session.soc_charged_kwh) * into
-        energy -= (discharged - session.soc_discharged_kwh) / out_of
-        energy = min(max(energy, 0.0), capacity)
         arrival = (session.arrival_soc or 0.0) * capacity
         reserve_soc = _first(
             wish.reserve_soc if wish is not None else None,
@@ -277,13 +276,25 @@ def _session(
         )
         reserve = reserve_soc * capacity
     else:
-        energy = max(charged * into - discharged / out_of, 0.0)
         arrival, reserve = 0.0, 0.0
+    asked = session.needs_from
+    if asked.soc is None and session.soc is not None:  # it was not known yet when the needs came
+        since = (charged - asked.charged_kwh) * into
+        asked_kwh = energy - since + (discharged - asked.discharged_kwh) / out_of
+    else:
+        asked_kwh = asked.energy_kwh(capacity, into, out_of)
 
-    target, said_by = _target(session, vehicle, site, capacity, arrival, into, knows_soc)
+    target, said_by = _target(
+        session, vehicle, site, capacity, (arrival, asked_kwh), into, knows_soc
+    )
     ceiling = capacity if capacity is not None else max(target, energy)
-    if knows_soc and needs is not None and needs.energy_max_kwh is not None:
-        ceiling = min(ceiling, max(arrival + needs.energy_max_kwh, target, energy))
+    v2x_from = 0.0
+    if knows_soc and needs is not None:
+        for most in (needs.energy_max_kwh, needs.v2x_max_energy_kwh):
+            if most is not None:
+                ceiling = min(ceiling, max(asked_kwh + most, target, energy))
+        for least in (needs.v2x_min_energy_kwh, needs.energy_min_kwh or None):
+            v2x_from = v2x_from if least is None else max(v2x_from, asked_kwh + least)
     departure, departure_by = _departure(session, vehicle, site)
     overdue = departure <= at
     if overdue:
@@ -294,11 +305,13 @@ def _session(
         defaults.v2g,
     )
     if needs is not None and v2x and evse.station.discharge_via == "ocpp21":
-        offered = (needs.requested_transfer, *needs.available_transfers)
-        v2g = v2g and any("BPT" in transfer for transfer in offered)
+        v2g = v2g and "BPT" in needs.requested_transfer
     charge_max, discharge_max = config.charge_max_kw, config.discharge_max_kw if v2x else 0.0
+    charge_min = (needs.charge_min_kw if needs is not None else None) or 0.0
+    discharge_min = (needs.discharge_min_kw if needs is not None else None) or 0.0
     if config.current == "AC" and session.phases is not None:
         charge_max *= min(session.phases / config.phases, 1.0)
+        charge_min *= min(session.phases / config.phases, 1.0)
     for bound in (
         vehicle.charge_max_kw if vehicle is not None else None,
         needs.charge_max_kw if needs is not None else None,
@@ -335,6 +348,9 @@ def _session(
         v2g=v2g,
         charge_max_kw=charge_max,
         discharge_max_kw=discharge_max if v2g else 0.0,
+        charge_min_kw=min(charge_min, charge_max),
+        discharge_min_kw=min(discharge_min, discharge_max),
+        v2x_from_kwh=v2x_from,
         gauged=told or session.gauged,
         wear_per_kwh=defaults.wear_per_kwh if wear is None else wear,
         charged_kwh=charged,
@@ -348,11 +364,16 @@ def _target(
     vehicle: Vehicle | None,
     site: SiteConfig,
     capacity: float | None,
-    arrival_kwh: float,
+    from_kwh: tuple[float, float],
     into: float,
     knows_soc: bool,
 ) -> tuple[float, str]:
-    """Energy wanted at departure on the scale of the session [kWh], and who said so."""
+    """Energy wanted at departure on the scale of the session [kWh], and who said so.
+
+    What people and history say counts from the arrival, what the vehicle says from when it said so:
+    ``from_kwh``.
+    """
+    arrival_kwh, asked_kwh = from_kwh
     wish = session.wish
     if wish is not None:
         if wish.target_soc is not None and knows_soc and capacity is not None:
@@ -364,7 +385,8 @@ def _target(
         if needs.target_soc is not None and knows_soc and capacity is not None:
             return needs.target_soc * capacity, "vehicle"
         if needs.energy_needed_kwh is not None:
-            return arrival_kwh + needs.energy_needed_kwh, "vehicle"
+            wanted = max(needs.energy_needed_kwh, needs.energy_min_kwh or 0.0)
+            return asked_kwh + wanted, "vehicle"
     if vehicle is not None and vehicle.target_soc is not None and knows_soc:
         return vehicle.target_soc * vehicle.capacity_kwh, "vehicle"
     habit = session.habit

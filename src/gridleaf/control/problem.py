@@ -8,13 +8,12 @@ from datetime import timedelta
 
 import numpy as np
 
+from gridleaf.control.ladder import PAUSE_RUNG
 from gridleaf.control.limits import Node, path_to_grid, tree
 from gridleaf.control.types import EvseState, SessionPlan, SessionState, SiteState
 from gridleaf.domain.site import SiteConfig
 from gridleaf.plan.problem import Floats, Nodes, Plan, Problem, Rows, Visits
 
-FLOOR_RUNG, PAUSE_RUNG = 4, 5
-"""Rungs of the ladder (see :mod:`gridleaf.control.verify`) that the envelope itself carries out."""
 GRID = "grid connection"
 """Name of the root node in a problem; no circuit can have it, for it holds a space."""
 TAPER_SOC, CUTOFF = 0.8, 0.05
@@ -72,6 +71,8 @@ def may_discharge(state: SiteState, item: Controlled) -> str | None:
         return "the state of charge is stale or jumped, or discharging was not confirmed"
     if session.energy_kwh <= session.reserve_kwh:
         return "the vehicle is at its reserve"
+    if session.energy_kwh <= session.floor_kwh:
+        return "the vehicle is below its V2X window"
     return None
 
 
@@ -185,7 +186,7 @@ def _visits(
         depart=depart.astype(np.int64),
         energy_kwh=energy,
         target_kwh=np.maximum(column([s.target_kwh for s in sessions]), reserve),
-        min_kwh=np.minimum(reserve, energy),
+        min_kwh=np.minimum(column([s.floor_kwh for s in sessions]), energy),
         max_kwh=np.maximum(column([s.max_kwh for s in sessions]), energy),
         charge_kw=charge[:, None] * share,
         discharge_kw=discharge[:, None] * share,

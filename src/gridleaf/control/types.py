@@ -22,7 +22,8 @@ class SessionState:
     the arrival (starts at 0) and ``capacity_kwh`` is None. ``target_kwh`` and ``reserve_kwh`` are on
     the same scale. ``said_by`` tells who set the departure: ``driver``, ``operator``, ``vehicle``,
     ``history``, ``default``. ``gauged`` tells whether it is known what the vehicle really takes: it was
-    told, or the meter has shown it.
+    told, or the meter has shown it. A power between 0 and ``charge_min_kw`` or ``discharge_min_kw`` is
+    none that the vehicle can do; below ``v2x_from_kwh`` it does not want to be discharged.
     """
 
     session_id: str
@@ -46,6 +47,14 @@ class SessionState:
     charged_kwh: float
     discharged_kwh: float
     said_by: str
+    charge_min_kw: float = 0.0
+    discharge_min_kw: float = 0.0
+    v2x_from_kwh: float = 0.0
+
+    @property
+    def floor_kwh(self) -> float:
+        """Below this it is not discharged [kWh]: the driver's reserve, or the vehicle's V2X window."""
+        return max(self.reserve_kwh, self.v2x_from_kwh)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +66,11 @@ class EvseState:
     anywhere meanwhile. ``setpoint_kw`` is the last accepted setpoint that
     has not expired. ``worst_import_kw`` and ``worst_export_kw`` are what it could do by itself until
     the next cycle (magnitudes): reserved when it is offline or does not obey. ``rung`` is the step of
-    the degradation ladder it stands on. ``resting`` tells that AC charging was paused within the last
-    cycle: contactors and vehicles are not made to switch more often than that.
+    the degradation ladder it stands on; ``rate_unit``, ``stack_level``, ``purpose`` and ``dynamic`` are
+    how a profile is put there. ``resting`` tells that AC charging was paused within the last
+    cycle: contactors and vehicles are not made to switch more often than that. ``refuses_zero`` tells
+    that it refused a setpoint of 0, ``unpausable`` that it did so again although it had taken more;
+    ``stopping``, that it was asked to end its transaction.
     """
 
     station_id: str
@@ -91,6 +103,11 @@ class EvseState:
     v2x: bool
     session: SessionState | None
     resting: bool = False
+    refuses_zero: bool = False
+    unpausable: bool = False
+    stopping: bool = False
+    stack_level: int = 1
+    purpose: Literal["tx", "tx_default"] = "tx"
 
     @property
     def key(self) -> str:
@@ -154,6 +171,7 @@ class Setpoint:
 
     ``steps`` is what goes into the profile: (seconds from the decision, kW); the first is now. The
     profile ends at ``expires_at``. ``reasons`` explain, in words, every change from plan to setpoint.
+    ``stop`` tells that nothing but the end of the transaction can bring about a setpoint of 0.
     """
 
     station_id: str
@@ -167,6 +185,7 @@ class Setpoint:
     steps: tuple[tuple[int, float], ...]
     expires_at: datetime
     reasons: tuple[str, ...] = ()
+    stop: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +194,7 @@ class Alert:
 
     Kinds: ``will_miss_departure``, ``not_obeying``, ``meter_stale``, ``no_meter``, ``station_offline``,
     ``price_missing``, ``over_limit``, ``planner_fallback``, ``soc_unknown``, ``grid_event``,
-    ``not_leading``.
+    ``refuses_zero``, ``not_leading``.
     """
 
     kind: str

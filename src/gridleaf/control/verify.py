@@ -2,7 +2,7 @@
 
 An answer of ``Accepted`` proves nothing; only the meter does. Taking less than offered is the
 vehicle's right, more is disobedience. After two cycles of it the EVSE counts with its worst case and
-the next rung is tried: the other rate unit, stack level 0, a TxDefaultProfile, the 6 A floor, pause.
+the next rung of the ladder (:mod:`gridleaf.control.ladder`) is tried.
 Two good cycles restore trust on the rung that worked; from the floor and the pause, where no vehicle
 gets what it needs, further good cycles lead back.
 """
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from gridleaf.control.ladder import FLOOR_RUNG, rung_above, rung_below
 from gridleaf.control.live import LiveEvse, LiveSite
 from gridleaf.control.observe import SETTLE_S
-from gridleaf.control.problem import FLOOR_RUNG, PAUSE_RUNG
 
 CYCLES = 2
 """So many cycles in a row make a verdict."""
@@ -48,14 +48,18 @@ def judge(live: LiveSite, at: datetime) -> list[LiveEvse]:
             evse.misses, evse.hits = evse.misses + 1, 0
             if evse.misses >= CYCLES:
                 evse.obeying = False
-                evse.rung = min(evse.rung + 1, PAUSE_RUNG)
+                evse.rung = rung_above(
+                    evse.station, evse.config, live.capabilities(evse), evse.rung
+                )
                 evse.misses = 0
         else:
             evse.misses, evse.hits = 0, evse.hits + 1
             if evse.hits >= CYCLES:
                 evse.obeying = True
             if evse.hits >= 2 * CYCLES and evse.rung >= FLOOR_RUNG:
-                evse.rung, evse.hits = evse.rung - 1, CYCLES
+                read = live.capabilities(evse)
+                evse.rung = rung_below(evse.station, evse.config, read, evse.rung)
+                evse.hits = CYCLES
             _learn(evse, setpoint, margin)
         if before != (evse.obeying, evse.rung):
             changed.append(evse)

@@ -152,7 +152,7 @@ class NeedsReported:
 class CapabilitiesRead:
     """What we learnt the station can do, read after boot (variables or configuration keys).
 
-    ``evse_id`` 0 holds for the whole station. ``values`` keeps every variable as read, keyed
+    ``evse_id`` 0 holds for the whole station; a maximum is None where it did not say. ``values`` keeps every variable as read, keyed
     ``Component[.evse].Variable`` in 2.x and by key in 1.6.
     """
 
@@ -161,7 +161,7 @@ class CapabilitiesRead:
     received_at: datetime
     evse_id: int = 0
     rate_units: tuple[Literal["A", "W"], ...] = ("A", "W")
-    max_stack_level: int = 0
+    max_stack_level: int | None = None
     max_periods: int | None = None
     dynamic_profiles: bool = False
     v2x_enabled: bool = False

@@ -202,8 +202,16 @@ class Station(_Frozen):
     evses: Annotated[tuple[Evse, ...], Field(min_length=1)]
 
 
+def same_token(id_token: str) -> str:
+    """An id token as it is compared: upper and lower case are one (identifierString, CiString)."""
+    return id_token.casefold()
+
+
 class Vehicle(_Frozen):
-    """A vehicle known to the site, recognised by its ``id_token``; unknown ones use the defaults."""
+    """A vehicle known to the site, recognised by its ``id_token``; unknown ones use the defaults.
+
+    The case of the letters of a token means nothing.
+    """
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]
     name: str = ""
@@ -369,7 +377,7 @@ class SiteConfig(_Frozen):
     def _consistent(self) -> SiteConfig:
         _unique("circuits", [c.id for c in self.circuits])
         _unique("stations", [s.id for s in self.stations])
-        _unique("vehicles", [v.id_token for v in self.vehicles])
+        _unique("vehicles", [same_token(v.id_token) for v in self.vehicles])
         parents = {c.id: c.parent for c in self.circuits}
         if "" in parents:
             raise ValueError("circuits: the id must not be empty")

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from gridleaf.domain.site import same_token
 from gridleaf.domain.wishes import Wish
 from gridleaf.store.port import SessionRecord
 
@@ -66,9 +67,10 @@ def learned_wish(
     arrival = arrived_at.astimezone(zone).replace(tzinfo=None)
     weekend, hour = arrival.weekday() >= 5, _hours(arrival)
     ended = [r for r in history if r.departed_at is not None and r.departed_at <= arrived_at]
-    same_token = [r for r in ended if id_token is not None and r.id_token == id_token]
+    wanted = None if id_token is None else same_token(id_token)
+    same_vehicle = [r for r in ended if r.id_token and same_token(r.id_token) == wanted]
     same_evse = [r for r in ended if r.station_id == station_id and r.evse_id == evse_id]
-    for records, own in ((same_token, True), (same_evse, False), (ended, False)):
+    for records, own in ((same_vehicle, True), (same_evse, False), (ended, False)):
         past = [_past(record, zone) for record in records]
         alike = [p for p in past if p.weekend == weekend]
         close = [p for p in alike if abs(p.arrival_h - hour) <= SIMILAR_H]

@@ -15,6 +15,7 @@ import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import NegotiationError
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -34,6 +35,16 @@ BACKLOG = 1024
 """Connections the kernel holds for us; what does not fit is for the station to try again."""
 PENDING, PENDING_PER_IP = 1024, 512
 """Connections that may be between TCP and upgrade, in all and from one address."""
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_max_window_bits=11,
+    client_max_window_bits=11,
+    require_client_max_window_bits=False,
+    server_no_context_takeover=True,
+    client_no_context_takeover=True,
+    compress_settings={"memLevel": 4},
+)
+"""RFC 7692, which OCPP-J asks of a central system: 2 KiB of window, and no state between messages.
+``MAX_FRAME`` bounds what a message inflates to."""
 RENEWAL_S = 60.0
 """How often the certificate files are looked at [s]."""
 
@@ -97,6 +108,7 @@ class OcppServer:
             select_subprotocol=_negotiate,
             create_connection=cast(type[ServerConnection], self._connection),
             ssl=self._tls.context if self._tls is not None else None,
+            extensions=[_DEFLATE],
             compression=None,
             server_header=None,
             logger=_quiet,

@@ -401,7 +401,7 @@ class V16(BaseDialect):
         offered = [("Current", "A"), ("Power", "W")]
         await self.learnt(
             rate_units=tuple(unit for word, unit in offered if word in units) or ("A", "W"),
-            max_stack_level=number(values.get("ChargeProfileMaxStackLevel")) or 0,
+            max_stack_level=number(values.get("ChargeProfileMaxStackLevel")),
             max_periods=number(values.get("ChargingScheduleMaxPeriods")),
             values=values,
         )

@@ -452,7 +452,7 @@ class V2(BaseDialect):
         units = words(values.get("SmartChargingCtrlr.RateUnit", ""))
         return {
             "rate_units": tuple(unit for unit in ("A", "W") if unit in units) or ("A", "W"),
-            "max_stack_level": number(values.get("SmartChargingCtrlr.ProfileStackLevel")) or 0,
+            "max_stack_level": number(values.get("SmartChargingCtrlr.ProfileStackLevel")),
             "max_periods": number(values.get("SmartChargingCtrlr.PeriodsPerSchedule")),
             "values": values,
         }

@@ -148,7 +148,7 @@ class MemoryStore:
         found: list[SessionRecord] = []
         for session in reversed(self._sessions.values()):
             if (
-                (id_token is None or session.id_token == id_token)
+                (id_token is None or (session.id_token or "").lower() == id_token.lower())
                 and (state is None or session.state == state)
                 and (since is None or session.arrived_at >= since)
                 and (until is None or session.arrived_at < until)

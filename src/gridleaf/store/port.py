@@ -199,7 +199,7 @@ class Store(Protocol):
         state: str | None = None,
         limit: int = 1000,
     ) -> list[SessionRecord]:
-        """Newest arrival first; ``since``/``until`` bound the arrival."""
+        """Newest arrival first; ``since``/``until`` bound the arrival, ``id_token`` in any case."""
 
     async def save_wish(self, session_id: str, wish: Wish) -> None: ...
 

@@ -76,7 +76,7 @@ def sessions(
     if until is not None:
         query = query.where(table.arrived_at < until)
     if id_token is not None:
-        query = query.where(table.id_token == id_token)
+        query = query.where(func.lower(table.id_token) == id_token.lower())
     if state is not None:
         query = query.where(table.state == state)
     query = query.order_by(table.arrived_at.desc(), table.session_id).limit(limit)

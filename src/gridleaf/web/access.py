@@ -75,7 +75,7 @@ async def _readable(
         raise HTTPException(403, "this is not a session of the own vehicle")
     if session is None:
         raise HTTPException(404, "there is no such session")
-    return session
+    return platform.current(session)
 
 
 def _steerable(

@@ -349,7 +349,7 @@ async def sessions(
         since=since, until=until, id_token=id_token, state=state, limit=offset + limit + 1
     )
     return SessionPage(
-        items=found[offset : offset + limit],
+        items=[platform.current(record) for record in found[offset : offset + limit]],
         next_offset=offset + limit if len(found) > offset + limit else None,
     )
 

@@ -27,6 +27,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import GridleafError
+from gridleaf.domain.site import same_token
 from gridleaf.store.port import Account, Store
 
 Role = Literal["viewer", "driver", "operator"]
@@ -76,7 +77,9 @@ class Principal:
         return self.role in ("operator", "viewer")
 
     def owns(self, id_token: str | None) -> bool:
-        return self.role == "driver" and id_token is not None and id_token == self.name
+        if self.role != "driver" or id_token is None:
+            return False
+        return same_token(id_token) == same_token(self.name)
 
 
 class Accounts:

@@ -17,6 +17,7 @@ from gridleaf.web.problems import named
 from gridleaf.web.schema import (
     CommandStatus,
     EvseId,
+    NewGridEvent,
     NewLimit,
     NewMeasurement,
     NewWish,
@@ -49,6 +50,12 @@ async def measured(platform: ThePlatform, measurement: NewMeasurement) -> None:
 async def limit(platform: ThePlatform, limit: NewLimit) -> None:
     """Impose a limit on top of the configured ones; null lifts it."""
     await platform.set_limit(limit.import_kw, limit.export_kw)
+
+
+@router.post("/grid-event", tags=["site"], status_code=204, dependencies=[Operator])
+async def raise_grid_event(platform: ThePlatform, principal: Anyone, event: NewGridEvent) -> None:
+    """Latch a grid event: discharging ends at once and stays ended until it is cleared."""
+    await platform.raise_grid_event(f"{event.reason} (told by {principal.name})")
 
 
 @router.delete("/grid-event", tags=["site"], status_code=204, dependencies=[Operator])

@@ -12,7 +12,7 @@ from gridleaf.domain.clock import Clock
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
 from gridleaf.domain.wishes import Wish
-from gridleaf.store.port import Store
+from gridleaf.store.port import SessionRecord, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,9 @@ class Platform(Protocol):
 
     def savings(self) -> Savings: ...
 
+    def current(self, record: SessionRecord) -> SessionRecord:
+        """A session of the store as it stands now: one that is live has moved on since it was kept."""
+
     async def request(
         self, station_id: str, action: str, payload: dict[str, Any]
     ) -> dict[str, Any]:
@@ -115,6 +118,9 @@ class Platform(Protocol):
 
     async def set_limit(self, import_kw: float | None, export_kw: float | None) -> None:
         """A limit from outside (grid operator, EMS) on top of the configured ones; None lifts it."""
+
+    async def raise_grid_event(self, reason: str) -> None:
+        """Latch a grid event that no station told of: nothing is discharged until it is cleared."""
 
     async def clear_grid_event(self) -> None:
         """Lift the latch that a grid event left (discharging is allowed again)."""

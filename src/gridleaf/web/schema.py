@@ -285,6 +285,12 @@ class CommandStatus(BaseModel):
     status: str
 
 
+class NewGridEvent(_Body):
+    """Why nothing may be discharged, for people to read."""
+
+    reason: Text = "grid event"
+
+
 class NewLimit(_Body):
     """A limit from outside (grid operator, energy management); null lifts it."""
 

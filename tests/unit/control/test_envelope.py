@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -177,3 +179,83 @@ def test_a_discharge_that_was_measured_long_ago_makes_no_room() -> None:
 def test_the_ceiling_of_the_minutes_ahead_holds_now() -> None:
     given = state(evse(), import_ceiling_kw=12.0)
     assert only(envelope(given, site(), {"s1": 22.0})).power_kw == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize(
+    ("running_kw", "wanted_kw", "expected_kw"),
+    [
+        (None, 1.0, 0.0),
+        (None, 1.6, 2.0),
+        (2.0, 1.0, 2.0),
+        (2.0, 0.4, 0.0),
+        (None, 5.0, 5.0),
+        (None, -1.0, 0.0),
+        (None, -2.5, -3.0),
+        (-3.0, -1.0, -3.0),
+        (-3.0, -0.5, 0.0),
+        (None, -5.0, -5.0),
+    ],
+)
+def test_below_its_least_power_a_vehicle_gets_its_least_or_nothing(
+    running_kw: float | None, wanted_kw: float, expected_kw: float
+) -> None:
+    car = session(charge_min_kw=2.0, discharge_min_kw=3.0)
+    given = state(evse(session=car, setpoint_kw=running_kw))
+    assert only(envelope(given, site(), {"s1": wanted_kw})).power_kw == pytest.approx(expected_kw)
+
+
+@pytest.mark.parametrize("wanted_kw", [22.0, -22.0])
+def test_where_less_than_its_least_is_left_a_vehicle_gets_nothing(wanted_kw: float) -> None:
+    car = session(charge_min_kw=4.0, discharge_min_kw=4.0)
+    given = state(evse(session=car), base_kw=38.0, import_limit_kw=40.0, export_limit_kw=0.0)
+    given = replace(given, base_export_kw=-17.0, export_limit_kw=20.0, export_ceiling_kw=20.0)
+    setpoint = only(envelope(given, site(), {"s1": wanted_kw}))
+    assert setpoint.power_kw == 0.0
+    assert any("or nothing" in reason for reason in setpoint.reasons)
+
+
+def test_discharging_ends_at_the_window_of_the_vehicle_before_the_setpoint_expires() -> None:
+    car = session(energy_kwh=21.0, v2x_from_kwh=20.0)
+    setpoint = only(envelope(state(evse(session=car)), site(), {"s1": -22.0}))
+    assert -setpoint.power_kw / 0.93 / 6 == pytest.approx(1.0, abs=0.1)
+    below = session(energy_kwh=19.0, v2x_from_kwh=20.0)
+    assert only(envelope(state(evse(session=below)), site(), {"s1": -22.0})).power_kw == 0.0
+
+
+def test_who_refuses_zero_gets_its_floor_before_the_more_urgent_and_within_every_limit() -> None:
+    hurried = session("late", departure_at=NOON + timedelta(hours=1), target_kwh=38.0)
+    given = state(evse("DC2", session=hurried), ac_evse(refuses_zero=True), base_kw=30.0)
+    powers = {s.session_id: s for s in envelope(given, site(), {"AC1-s": 0.0, "late": 22.0})}
+    assert powers["AC1-s"].power_kw == pytest.approx(4.14)
+    assert powers["AC1-s"].limit_a == 6.0
+    assert "the station refuses 0" in powers["AC1-s"].reasons[-1]
+    assert powers["late"].power_kw == pytest.approx(5.86, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"base_kw": 37.0}, {"meter_fresh": False, "base_kw": 0.0, "import_ceiling_kw": 4.0}],
+)
+def test_who_refuses_zero_is_to_stop_where_its_floor_does_not_fit(change: dict[str, Any]) -> None:
+    given = state(ac_evse(refuses_zero=True, unpausable=True), **change)
+    setpoint = only(envelope(given, site(), {"AC1-s": 11.0}))
+    assert setpoint.stop
+    assert (setpoint.power_kw, setpoint.limit_a) == (0.0, 0.0)
+
+
+def test_an_external_limit_below_the_floor_stops_who_refuses_zero() -> None:
+    given = state(ac_evse(refuses_zero=True, unpausable=True, external_limit_kw=3.0))
+    assert only(envelope(given, site(), {"AC1-s": 11.0})).stop
+
+
+def test_until_it_has_stopped_what_it_draws_is_kept_free() -> None:
+    drawing = ac_evse(refuses_zero=True, unpausable=True, external_limit_kw=3.0, most_kw=8.0)
+    given = state(evse(), drawing, base_kw=20.0)
+    powers = {s.session_id: s.power_kw for s in envelope(given, site(), {"s1": 22.0})}
+    assert powers["s1"] == pytest.approx(12.0)
+
+
+def test_who_has_not_shown_that_it_takes_more_than_zero_is_not_stopped_for_refusing_it() -> None:
+    given = state(ac_evse(refuses_zero=True), base_kw=37.0)
+    setpoint = only(envelope(given, site(), {"AC1-s": 11.0}))
+    assert (setpoint.power_kw, setpoint.stop) == (0.0, False)

@@ -15,8 +15,14 @@ from builders import NOON, outlook, site
 from gridleaf.control.limits import grid_limits_kw
 from gridleaf.control.live import LiveSession, LiveSite, session_id
 from gridleaf.control.observe import Imposed, observe, step_grid
+from gridleaf.control.problem import controlled, may_discharge
 from gridleaf.control.types import SessionState, SiteState
-from gridleaf.domain.events import CapabilitiesRead, NeedsReported, TransactionReported
+from gridleaf.domain.events import (
+    CapabilitiesRead,
+    NeedsReported,
+    StatusReported,
+    TransactionReported,
+)
 from gridleaf.domain.meter import MeterSample, SiteMeasurement
 from gridleaf.domain.site import LimitWindow, Vehicle
 from gridleaf.domain.wishes import Wish
@@ -147,6 +153,13 @@ def test_a_known_vehicles_daily_departure_is_the_next_one_after_arrival() -> Non
     assert departure == datetime(2026, 1, 6, 6, 30, tzinfo=NOON.tzinfo)
 
 
+def test_a_vehicle_is_known_by_its_token_in_upper_and_lower_case() -> None:
+    vehicle = Vehicle(id_token="tAg", name="Leaf", capacity_kwh=40)
+    live, _ = plugged(vehicles=[vehicle.model_dump()])
+    state = only(seen(live))
+    assert (state.vehicle, state.capacity_kwh, state.id_token) == ("Leaf", 40.0, "TAG")
+
+
 def test_an_overdue_vehicle_is_expected_to_leave_soon() -> None:
     live, session = plugged()
     session.wish = Wish(departure_at=NOON + timedelta(hours=1))
@@ -166,8 +179,132 @@ def test_discharging_needs_a_fresh_state_of_charge() -> None:
 
 def test_a_vehicle_that_did_not_ask_for_bpt_is_not_discharged() -> None:
     live, session = plugged(defaults={"v2g": True})
-    session.needs = replace(BPT, requested_transfer="DC", available_transfers=("DC",))
+    session.needs = replace(BPT, requested_transfer="DC", available_transfers=("DC", "DC_BPT"))
     assert not only(seen(live)).v2g
+    session.needs = replace(BPT, available_transfers=("DC",))
+    assert only(seen(live)).v2g
+
+
+def metered(live: LiveSite, imported_kwh: float, seq_no: int, minutes: float) -> None:
+    at = NOON + timedelta(minutes=minutes)
+    register = MeterSample(
+        measured_at=at, measurand="Energy.Active.Import.Register", value=imported_kwh, unit="kWh"
+    )
+    live.apply(
+        TransactionReported(
+            station_id="DC1",
+            received_at=at,
+            transaction_id="t",
+            seq_no=seq_no,
+            phase="updated",
+            occurred_at=at,
+            evse_id=1,
+            samples=(register,),
+        )
+    )
+
+
+@pytest.mark.parametrize("soc", [0.5, None])
+def test_what_a_vehicle_asks_for_in_mid_session_counts_from_then(soc: float | None) -> None:
+    live, session = plugged(soc=0.3)
+    metered(live, 100.0, 1, 0)
+    live.apply(replace(BPT, capacity_kwh=40.0, energy_needed_kwh=20.0))
+    assert only(seen(live)).target_kwh == pytest.approx(32.0)
+    metered(live, 100.0 + 8.0 / 0.93, 2, 30)
+    at = NOON + timedelta(minutes=30)
+    assert only(seen(live, at)).target_kwh == pytest.approx(32.0)
+    again = replace(BPT, received_at=at, capacity_kwh=40.0, energy_needed_kwh=8.0, soc=soc)
+    live.apply(again)
+    assert only(seen(live, at)).target_kwh == pytest.approx(28.0)
+    metered(live, 100.0 + 12.0 / 0.93, 3, 45)
+    assert only(seen(live, at + timedelta(minutes=15))).target_kwh == pytest.approx(28.0)
+    assert only(seen(live, at + timedelta(minutes=15))).energy_kwh == pytest.approx(24.0)
+    assert session.needs == again
+
+
+def test_asked_for_without_a_state_of_charge_it_counts_from_what_was_charged_by_then() -> None:
+    live, _ = plugged(soc=None)
+    metered(live, 100.0, 1, 0)
+    metered(live, 110.0, 2, 60)
+    live.apply(replace(BPT, capacity_kwh=None, received_at=NOON + timedelta(hours=1)))
+    assert only(seen(live, NOON + timedelta(hours=1))).target_kwh == pytest.approx(9.3 + 10.0)
+
+
+def test_needs_that_come_before_the_transaction_are_kept_for_it() -> None:
+    live = LiveSite(site())
+    live.apply(replace(BPT, soc=0.6))
+    start = TransactionReported(
+        station_id="DC1",
+        received_at=NOON,
+        transaction_id="t",
+        seq_no=0,
+        phase="started",
+        occurred_at=NOON,
+        evse_id=1,
+    )
+    live.apply(start)
+    session = live.sessions[session_id("DC1", "t")]
+    assert session.needs is not None
+    assert session.soc == 0.6
+    assert only(seen(live)).target_kwh == pytest.approx(0.6 * 60 + 10)
+    live.apply(replace(start, seq_no=1, phase="ended"))
+    live.apply(replace(start, transaction_id="next"))
+    assert live.sessions[session_id("DC1", "next")].needs is None
+
+
+def test_needs_of_a_vehicle_that_left_without_charging_are_forgotten() -> None:
+    live = LiveSite(site())
+    live.apply(BPT)
+    live.apply(
+        StatusReported(
+            station_id="DC1",
+            received_at=NOON,
+            evse_id=1,
+            connector_id=1,
+            status="available",
+            reported_at=NOON,
+        )
+    )
+    evse = live.evse("DC1", 1)
+    assert evse is not None
+    assert evse.needs is None
+
+
+def test_below_the_window_of_the_vehicle_nothing_is_discharged() -> None:
+    live, _ = plugged(soc=0.5, defaults={"v2g": True})
+    live.apply(replace(BPT, v2x_min_energy_kwh=6.0))
+    state = only(seen(live))
+    assert state.floor_kwh == pytest.approx(36.0)
+    assert state.reserve_kwh == pytest.approx(18.0)
+    item = next(i for i in controlled(seen(live)) if i.session.session_id == state.session_id)
+    assert may_discharge(seen(live), item) == "the vehicle is below its V2X window"
+    live.apply(replace(BPT, v2x_min_energy_kwh=-6.0))
+    assert only(seen(live)).floor_kwh == pytest.approx(24.0)
+    assert may_discharge(seen(live), controlled(seen(live))[0]) is None
+    live.apply(replace(BPT, energy_min_kwh=3.0))
+    assert only(seen(live)).floor_kwh == pytest.approx(33.0)
+
+
+def test_above_the_window_of_the_vehicle_nothing_is_charged_but_for_its_target() -> None:
+    live, _ = plugged(soc=0.8)
+    live.apply(replace(BPT, v2x_max_energy_kwh=-6.0, energy_needed_kwh=0.0))
+    state = only(seen(live))
+    assert state.max_kwh == pytest.approx(state.energy_kwh) == pytest.approx(48.0)
+    live.apply(replace(BPT, v2x_max_energy_kwh=-6.0, energy_needed_kwh=4.0))
+    assert only(seen(live)).max_kwh == pytest.approx(52.0)
+
+
+def test_the_least_that_a_vehicle_must_have_is_part_of_what_it_asks_for() -> None:
+    live, _ = plugged(soc=0.5)
+    live.apply(replace(BPT, energy_needed_kwh=4.0, energy_min_kwh=7.0))
+    assert only(seen(live)).target_kwh == pytest.approx(37.0)
+
+
+def test_the_least_powers_of_a_vehicle_are_known() -> None:
+    live, _ = plugged(defaults={"v2g": True})
+    live.apply(replace(BPT, charge_min_kw=1.5, discharge_min_kw=50.0))
+    state = only(seen(live))
+    assert (state.charge_min_kw, state.discharge_min_kw) == (1.5, 10.0)
 
 
 def test_a_stale_meter_is_not_fresh_and_its_numbers_are_not_used() -> None:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.platform import Platform
-from scenario.depot import Depot, Market, evening_peak, giver, play
+from scenario.depot import Depot, Market, evening_peak, giver, play, small_depot
 
 
 def test_a_measurement_from_the_future_is_refused() -> None:
@@ -31,6 +31,35 @@ def test_a_measurement_from_the_future_is_refused() -> None:
         assert platform.controller.measurement == slightly
 
     play(scene, fair=False)
+
+
+def test_a_live_session_is_as_new_as_its_newest_report() -> None:
+    async def scene(depot: Depot) -> None:
+        session = await depot.plug("DC-1", giver(soc=0.2), leaves=30.0)
+        await depot.minutes(8)
+        kept = await depot.platform.store.session(session.session_id)
+        assert kept is not None
+        now = depot.platform.current(kept)
+        assert now.charged_kwh == session.charged.total_kwh > kept.charged_kwh
+        await depot.unplug("DC-1")
+        await depot.time.sleep(1)
+        over = await depot.platform.store.session(session.session_id)
+        assert over is not None
+        assert depot.platform.current(over) is over
+
+    play(scene, start=22.0)
+
+
+async def _asked(depot: Depot, id_token: str) -> str:
+    return (await depot.platform.authorise("AC-3", id_token, 1)).status
+
+
+def test_a_known_vehicle_is_let_in_whatever_the_case_of_its_token() -> None:
+    async def scene(depot: Depot) -> None:
+        assert await _asked(depot, "giver-1") == "Accepted"
+        assert await _asked(depot, "stranger") == "Invalid"
+
+    play(scene, site=small_depot(authorise="known"))
 
 
 def test_debts_outlive_a_restart() -> None:

@@ -13,7 +13,7 @@ from gridleaf.control.live import LiveEvse, LiveSite
 from gridleaf.control.types import Decision, Setpoint
 from gridleaf.control.verify import judge
 from gridleaf.domain.events import TransactionReported
-from gridleaf.ocpp.commands import SetProfile, UpdateSetpoint
+from gridleaf.ocpp.commands import RemoteStop, SetProfile, UpdateSetpoint
 from gridleaf.store.port import DispatchRecord
 
 
@@ -64,7 +64,7 @@ def test_taking_more_than_the_setpoint_for_two_cycles_is_disobedience() -> None:
     reads(evse, 20.0, 6)
     assert judge(live, NOON + timedelta(minutes=6)) == [evse]
     assert not evse.obeying
-    assert evse.rung == 1
+    assert evse.rung == 2
 
 
 def test_the_same_reading_counts_once() -> None:
@@ -136,7 +136,7 @@ def test_a_refusal_climbs_the_ladder_and_a_time_out_does_not() -> None:
     assert evse.refused
     assert evse.rung == 0
     remember(live, commanded(7.0, accepted=False, status="Rejected"), NOON)
-    assert evse.rung == 1
+    assert evse.rung == 2
     remember(live, commanded(7.0), NOON)
     assert not evse.refused
 
@@ -203,11 +203,9 @@ def test_between_renewals_a_dynamic_profile_is_only_moved() -> None:
     assert order.command.expires_s == 600
 
 
-@pytest.mark.parametrize(
-    ("rung", "stack_level", "purpose"), [(0, 1, "tx"), (2, 0, "tx"), (3, 1, "tx_default")]
-)
-def test_each_rung_speaks_a_plainer_dialect(rung: int, stack_level: int, purpose: str) -> None:
-    now = state(ac_evse("AC1", rung=rung))
+@pytest.mark.parametrize(("stack_level", "purpose"), [(1, "tx"), (0, "tx"), (1, "tx_default")])
+def test_a_profile_is_put_in_the_words_of_its_rung(stack_level: int, purpose: str) -> None:
+    now = state(ac_evse("AC1", stack_level=stack_level, purpose=purpose))
     (order,) = orders(now, decision(setpoint("AC1", 6.9, limit_a=10.0)), renew=True)
     assert isinstance(order.command, SetProfile)
     assert (order.command.stack_level, order.command.purpose) == (stack_level, purpose)
@@ -223,3 +221,65 @@ def test_discharging_harder_waits_for_those_who_make_room_at_the_export_limit() 
     )
     asked = decision(setpoint("DC1", 0.0), setpoint("DC2", -20.0), setpoint("DC3", 5.0))
     assert [o.reduces for o in orders(now, asked, renew=True)] == [True, False, False]
+
+
+def test_a_refused_zero_is_a_quirk_unless_more_is_refused_too() -> None:
+    live, evse = live_evse()
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    assert (evse.refuses_zero, evse.refused, evse.rung) == (True, False, 0)
+    remember(live, commanded(4.0, accepted=False, status="Rejected"), NOON)
+    assert (evse.refuses_zero, evse.refused, evse.rung) == (False, True, 2)
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    remember(live, commanded(4.0), NOON)
+    assert (evse.refuses_zero, evse.takes_more, evse.refused, evse.rung) == (True, True, False, 2)
+    remember(live, commanded(9.0, accepted=False, status="timeout"), NOON)
+    assert evse.refuses_zero
+    remember(live, commanded(0.0), NOON)
+    assert not evse.refuses_zero
+
+
+def test_a_zero_that_was_refused_as_the_transaction_ended_proves_nothing() -> None:
+    live, evse = live_evse()
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    assert evse.session is not None
+    live.apply(
+        TransactionReported(
+            station_id="DC1",
+            received_at=NOON,
+            transaction_id="t",
+            seq_no=1,
+            phase="ended",
+            occurred_at=NOON,
+            evse_id=1,
+        )
+    )
+    assert not evse.refuses_zero
+
+
+def test_what_cannot_be_held_is_asked_to_stop_once_a_cycle() -> None:
+    now = state(evse("DC1", setpoint_kw=0.0, refuses_zero=True))
+    (order,) = orders(now, decision(setpoint("DC1", 0.0, stop=True)), renew=False)
+    assert order.command == RemoteStop(transaction_id="tx-s1")
+    assert not order.trusted
+    asked = state(evse("DC1", setpoint_kw=0.0, refuses_zero=True, stopping=True))
+    assert orders(asked, decision(setpoint("DC1", 0.0, stop=True)), renew=True) == []
+
+
+def test_a_zero_that_is_refused_again_before_more_was_tried_is_a_refusal_like_any_other() -> None:
+    live, evse = live_evse()
+    for _ in range(2):
+        remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    assert (evse.refuses_zero, evse.refused, evse.rung) == (True, True, 2)
+    remember(live, commanded(4.0, rung=2), NOON)
+    assert (evse.refuses_zero, evse.takes_more, evse.refused) == (True, True, False)
+
+
+def test_only_who_refuses_zero_again_after_taking_more_is_stopped() -> None:
+    live, evse = live_evse()
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    remember(live, commanded(4.0), NOON)
+    assert not evse.unpausable
+    remember(live, commanded(0.0, accepted=False, status="Rejected"), NOON)
+    assert (evse.unpausable, evse.refused, evse.rung) == (True, False, 0)
+    remember(live, commanded(4.0), NOON)
+    assert (evse.unpausable, evse.refuses_zero) == (False, True)

@@ -58,6 +58,16 @@ def test_the_example_shows_every_key(key: str) -> None:
             "ring",
         ),
         ({"stations": [STATION, STATION]}, "stations", "twice"),
+        (
+            {
+                "vehicles": [
+                    {"id_token": "TAG-1", "capacity_kwh": 40},
+                    {"id_token": "tag-1", "capacity_kwh": 40},
+                ]
+            },
+            "vehicles",
+            "twice",
+        ),
         ({"stations": [{**STATION, "circuit": "nowhere"}]}, "stations.A", "nowhere"),
         ({"stations": [{**STATION, "id": "a b"}]}, "stations.0.id", "pattern"),
         ({"stations": [{**STATION, "password": "secret"}]}, "stations.0.password", "unknown key"),

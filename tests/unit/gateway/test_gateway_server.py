@@ -58,6 +58,38 @@ def test_a_message_beyond_the_cap_ends_the_connection_and_no_other() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("version", ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"])
+def test_messages_are_compressed_for_a_station_that_offers_it(version: str) -> None:
+    """RFC 7692, for OCPP-J 2.0.1 part 4."""
+
+    async def main() -> None:
+        async with listening(station_site()) as port:
+            socket = await port.dial(versions=[version], compression="deflate")
+            assert "permessage-deflate" in socket.response.headers["Sec-WebSocket-Extensions"]
+            station = StationEnd.over(socket, port.clock)
+            assert (await station.boot())["status"] == "Accepted"
+            await station.heartbeat()
+            plain = await port.dial(versions=[version])
+            assert "Sec-WebSocket-Extensions" not in plain.response.headers
+
+    asyncio.run(main())
+
+
+def test_a_small_message_that_inflates_beyond_the_cap_ends_the_connection_and_no_other() -> None:
+    async def main() -> None:
+        async with listening(station_site("CP1", "CP2")) as port:
+            neighbour = StationEnd.over(await port.dial("CP2"), port.clock)
+            socket = await port.dial("CP1", compression="deflate")
+            await socket.send("[" + " " * (200 * MAX_FRAME))
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1009
+            await neighbour.heartbeat()
+
+    asyncio.run(main())
+
+
 def test_a_binary_message_ends_the_connection() -> None:
     async def main() -> None:
         async with listening(station_site()) as port:

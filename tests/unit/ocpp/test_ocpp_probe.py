@@ -153,7 +153,7 @@ def test_nonsense_values_keep_conservative_defaults(version: str) -> None:
         "configurationKey": [{"key": key, "readonly": True, "value": "1e999"} for key in keys]
     }
     (event,) = probe(Desk(version), station)
-    assert (event.max_stack_level, event.max_periods, event.rate_units) == (0, None, ("A", "W"))
+    assert (event.max_stack_level, event.max_periods, event.rate_units) == (None, None, ("A", "W"))
     assert (event.dynamic_profiles, event.v2x_enabled) == (False, False)
 
 

@@ -118,7 +118,7 @@ def test_sessions_are_found_by_arrival_token_and_state(database: Database) -> No
 
             assert await found() == "dcba"
             assert await found(since=minutes(10), until=minutes(30)) == "cb"
-            assert await found(id_token="tag") == "dca"
+            assert await found(id_token="tag") == await found(id_token="TAG") == "dca"
             assert await found(state="ended") == "db"
             assert await found(state="ended", id_token="tag") == "d"
             assert await found(limit=2) == "dc"

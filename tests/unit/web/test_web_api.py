@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from gridleaf.domain.errors import (
     RejectedByStation,
     StoreUnavailable,
 )
-from web_world import World, in_world
+from web_world import DRIVER, World, in_world
 
 
 def test_every_view_of_a_running_depot_is_served() -> None:
@@ -104,6 +105,31 @@ def test_sessions_are_filtered_and_paged() -> None:
     in_world(test, filled=True)
 
 
+def test_a_drivers_sessions_are_found_whatever_the_case_of_the_token() -> None:
+    async def test(w: World) -> None:
+        own = (await w.ask("GET", "/sessions", "driver")).json()["items"]
+        assert own
+        query = f"/sessions?id_token={DRIVER.lower()}"
+        assert (await w.ask("GET", query)).json()["items"] == own
+
+    in_world(test, filled=True)
+
+
+def test_a_live_session_is_shown_as_it_stands_and_not_as_it_was_last_kept() -> None:
+    async def test(w: World) -> None:
+        session_id = w.session_at("DC01")
+        kept = await w.platform.store.session(session_id)
+        assert kept is not None
+        w.platform.moved_on[session_id] = replace(kept, charged_kwh=kept.charged_kwh + 5.0)
+        listed = (await w.ask("GET", "/sessions?state=live&limit=100")).json()["items"]
+        [shown] = [item for item in listed if item["session_id"] == session_id]
+        assert shown["charged_kwh"] == kept.charged_kwh + 5.0
+        detail = (await w.ask("GET", f"/sessions/{session_id}")).json()
+        assert detail["session"]["charged_kwh"] == kept.charged_kwh + 5.0
+
+    in_world(test, filled=True)
+
+
 def test_a_session_has_its_plan_and_what_the_meter_said() -> None:
     async def test(w: World) -> None:
         detail = (await w.ask("GET", f"/sessions/{w.session_at('DC01')}")).json()
@@ -154,6 +180,9 @@ def test_commands_reach_the_platform() -> None:
         assert answer.status_code == 204
         assert w.platform.limits == [(60.0, None)]
 
+        answer = await w.ask("POST", "/grid-event", json={"reason": "the DSO called"})
+        assert answer.status_code == 204
+        assert w.platform.raised == ["the DSO called (told by operator)"]
         assert (await w.ask("DELETE", "/grid-event")).status_code == 204
         assert w.platform.cleared == 1
 
@@ -238,6 +267,8 @@ def test_what_is_not_there_is_not_found(method: str, path: str, body: Any) -> No
         ("PUT", "/limit", '{"import_kw": -5}'),
         ("PUT", "/limit", '{"import_kw": 1, "unit": "W"}'),
         ("PUT", "/limit", "{"),
+        ("POST", "/grid-event", '{"reason": "a\\u0000b"}'),
+        ("POST", "/grid-event", '{"why": "a"}'),
         ("PUT", "/limit", '"ten"'),
         ("POST", "/measurements", '{"grid_kw": 1e999}'),
         ("POST", "/measurements", '{"measured_at": "2026-05-13T12:00:00", "grid_kw": 1}'),
@@ -347,7 +378,7 @@ def test_the_description_names_every_operation_and_its_problems() -> None:
         for path, methods in schema["paths"].items()
         for method, operation in methods.items()
     ]
-    assert len(operations) == 24
+    assert len(operations) == 25
     for path, method, operation in operations:
         assert operation["summary"], (method, path)
         assert operation["description"], (method, path)

@@ -168,3 +168,11 @@ def test_a_crowd_of_guesses_at_once_does_not_slip_through() -> None:
         return sum(isinstance(result, Throttled) for result in results)
 
     assert asyncio.run(run()) == 12 - FREE_ATTEMPTS
+
+
+def test_a_driver_owns_the_token_in_upper_and_lower_case() -> None:
+    driver = Principal(name="TAG-0001", role="driver")
+    assert driver.owns("tag-0001")
+    assert not driver.owns("tag-0002")
+    assert not driver.owns(None)
+    assert not Principal(name="TAG-0001", role="viewer").owns("TAG-0001")

@@ -130,6 +130,8 @@ def _page(visit: Visit, evse: EvseState) -> None:
         plan = next((p for p in plans if p.session_id == session_id), None)
         record = await platform.store.session(session_id)
         saved = None
+        if record is not None:
+            record = platform.current(record)
         if record is not None and record.cost_eur is not None:
             saved = (record.uncontrolled_cost_eur or 0.0) - record.cost_eur
         earned.text = money(saved, console.currency)

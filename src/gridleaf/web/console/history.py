@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 from nicegui import ui
 
+from gridleaf.domain.site import same_token
 from gridleaf.store.port import SessionRecord
 from gridleaf.web.console.frame import frame
 from gridleaf.web.console.kit import Region, box, choice, form, say
@@ -67,7 +68,7 @@ async def history(request: Request) -> None:
             body = DataTable(
                 "Sessions, newest first", COLUMNS, "stacking", "No sessions in this time."
             )
-        names = {v.id_token: v.name for v in console.platform.site.vehicles if v.name}
+        names = {same_token(v.id_token): v.name for v in console.platform.site.vehicles if v.name}
 
     async def load() -> tuple[SessionRecord, ...]:
         found = await console.platform.store.sessions(
@@ -76,9 +77,9 @@ async def history(request: Request) -> None:
         wanted = vehicle.casefold()
         return tuple(
             r
-            for r in found
+            for r in map(console.platform.current, found)
             if wanted in (r.id_token or "").casefold()
-            or wanted in names.get(r.id_token or "", "").casefold()
+            or wanted in names.get(same_token(r.id_token or ""), "").casefold()
         )
 
     async def refresh() -> None:
@@ -136,7 +137,7 @@ def _row(
     )
     texts = (
         "plugged in" if record.state == "live" else moment(record.departed_at, zone, now),
-        names.get(token, "") or token or UNKNOWN,
+        names.get(same_token(token), "") or token or UNKNOWN,
         f"{record.station_id}/{record.evse_id or '?'}",
         kwh(record.charged_kwh),
         kwh(record.discharged_kwh),

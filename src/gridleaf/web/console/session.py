@@ -86,7 +86,7 @@ async def session(request: Request, session_id: str) -> None:
 
     async def refresh() -> None:
         platform = console.platform
-        kept = await platform.store.session(session_id) or record
+        kept = platform.current(await platform.store.session(session_id) or record)
         live = console.evse_of(session_id)
         facts.show(kept, live, console.now(), _verdict(visit, session_id))
         state.text = DOING[doing(live)] if live is not None else _over(kept)
