@@ -57,6 +57,9 @@ class Lead:
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
+                # at once, not when the server notices that the connection is gone
+                with connection.begin():
+                    connection.execute(text("SELECT pg_advisory_unlock_all()"))
                 connection.close()
             except DATABASE_ERRORS as error:
                 log.debug("broken_connection_closed", reason=type(error).__name__)
