@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis.python.asgi import shutdown_lifespans
 
 from fake_platform import FakePlatform
 from gridleaf.store import sqlite_store
@@ -20,7 +23,18 @@ EXAMPLES = 12
 
 platform = FakePlatform(sqlite_store(None))
 app = create_app(platform)
-schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app).exclude(path="/events")
+
+
+async def description() -> dict[str, Any]:
+    """The description, without starting the application: other tests have consoles of their own."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://depot.test") as client:
+        return dict((await client.get("/api/v1/openapi.json")).json())
+
+
+schema = schemathesis.openapi.from_dict(asyncio.run(description())).exclude(path="/events")
+schema.app = app
+schema.location = "/api/v1/openapi.json"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,6 +49,7 @@ def filled_depot() -> Iterator[None]:
 
     schema.config.update(headers={"Authorization": f"Bearer {asyncio.run(prepare())}"})
     yield
+    shutdown_lifespans()
     asyncio.run(platform.store.close())
 
 
