@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from gridleaf.control.accounts import Totals
 from gridleaf.control.decide import Solver
-from gridleaf.control.live import LiveSession, Mark, session_id
 from gridleaf.control.loop import Controller, Foresight, Series
+from gridleaf.control.session import LiveSession, Mark, session_id
 from gridleaf.control.types import Decision, SiteState
 from gridleaf.domain.clock import Clock, stopwatch
 from gridleaf.domain.errors import ConnectionLost, GridleafError, StoreUnavailable

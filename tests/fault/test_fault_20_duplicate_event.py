@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from gridleaf.control.live import session_id
+from gridleaf.control.session import session_id
 from gridleaf.domain.events import TransactionReported
 from gridleaf.platform import Platform
 from scenario.depot import Depot, Market, evening_peak, play

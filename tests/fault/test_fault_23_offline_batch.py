@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from gridleaf.control.live import session_id
+from gridleaf.control.session import session_id
 from scenario.depot import Depot, play
 from scenario.scripted import Scripted
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from gridleaf.control.live import session_id
+from gridleaf.control.session import session_id
 from gridleaf.ocpp.semantics import wire_time
 from scenario.depot import Depot, giver, play
 from scenario.scripted import Scripted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gridleaf.control.live import session_id
+from gridleaf.control.session import session_id
 from scenario.depot import Depot, play
 from scenario.scripted import Scripted
 

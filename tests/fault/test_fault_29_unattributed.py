@@ -5,7 +5,7 @@ Required: unattributed, never silently the first one; the newest is live, the ol
 
 from __future__ import annotations
 
-from gridleaf.control.live import session_id
+from gridleaf.control.session import session_id
 from scenario.depot import Depot, play, small_depot
 from scenario.scripted import Scripted
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from gridleaf.control.limits import static_shares_kw
-from gridleaf.control.live import session_id
+from gridleaf.control.session import session_id
 from gridleaf.domain.clock import RealClock
 from gridleaf.domain.errors import ConnectionLost
 from gridleaf.domain.events import TransactionReported

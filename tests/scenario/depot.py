@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from structlog.testing import capture_logs
 
 from gridleaf.control.decide import Solver
-from gridleaf.control.live import LiveSession
+from gridleaf.control.session import LiveSession
 from gridleaf.control.types import Decision, EvseState, SiteState
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import ConnectionLost, SourceUnavailable

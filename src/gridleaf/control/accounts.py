@@ -24,8 +24,9 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from gridleaf.control.limits import Node, path_to_grid, tree
-from gridleaf.control.live import LiveSession, LiveSite
+from gridleaf.control.live import LiveSite
 from gridleaf.control.problem import charge_bound_kw
+from gridleaf.control.session import LiveSession
 from gridleaf.control.types import EvseState, Outlook, SessionState, SiteState
 
 LONGEST_STEP = timedelta(minutes=30)

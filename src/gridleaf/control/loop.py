@@ -20,8 +20,9 @@ from gridleaf.control.decide import Solver, decide
 from gridleaf.control.dispatch import Order, default_order, orders, remember, stopped
 from gridleaf.control.ladder import preferred_unit
 from gridleaf.control.limits import grid_limits_kw, static_shares_kw
-from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
+from gridleaf.control.live import LiveEvse, LiveSite, is_stale
 from gridleaf.control.observe import SETTLE_S, Imposed, observe, step_grid
+from gridleaf.control.session import LiveSession
 from gridleaf.control.types import (
     Alert,
     Decision,

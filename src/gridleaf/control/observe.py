@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from gridleaf.control.ladder import words
 from gridleaf.control.limits import grid_limits_kw
-from gridleaf.control.live import LiveEvse, LiveSession, LiveSite, is_stale
+from gridleaf.control.live import LiveEvse, LiveSite, is_stale
+from gridleaf.control.session import LiveSession
 from gridleaf.control.types import EvseState, Outlook, Policy, SessionState, SiteState
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig, Vehicle

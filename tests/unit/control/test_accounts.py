@@ -8,7 +8,8 @@ import pytest
 
 from builders import NOON, ac_evse, evse, outlook, session, site, state
 from gridleaf.control.accounts import Accounts, Totals
-from gridleaf.control.live import LiveSession, LiveSite
+from gridleaf.control.live import LiveSite
+from gridleaf.control.session import LiveSession
 from gridleaf.control.types import EvseState
 from gridleaf.domain.meter import SiteMeasurement
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from builders import NOON, site
-from gridleaf.control.live import LiveSession, LiveSite, session_id
+from gridleaf.control.live import LiveSite
+from gridleaf.control.session import LiveSession, session_id
 from gridleaf.domain.events import (
     Booted,
     Connected,

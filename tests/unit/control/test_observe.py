@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from builders import NOON, outlook, site
 from gridleaf.control.limits import grid_limits_kw
-from gridleaf.control.live import LiveSession, LiveSite, session_id
+from gridleaf.control.live import LiveSite
 from gridleaf.control.observe import Imposed, observe, step_grid
 from gridleaf.control.problem import controlled, may_discharge
+from gridleaf.control.session import LiveSession, session_id
 from gridleaf.control.types import SessionState, SiteState
 from gridleaf.domain.events import (
     CapabilitiesRead,
