@@ -165,11 +165,10 @@ def build(problem: Problem, prices: Penalties) -> Model:
 
     middle = np.cumsum(problem.step_h) - problem.step_h / 2
     preference = np.zeros(lp.columns)
-    # equals take turns in the order of the visits, so that they do not swap at every new plan
-    weight = 2.0 - np.arange(len(problem.visits.id)) / max(len(problem.visits.id), 1)
-    (visit, step), (giver, giving) = power.charge_at, power.discharge_at
-    preference[power.charge] = weight[visit] * middle[step]
-    preference[power.discharge] = weight[giver] * (middle[-1] + middle[0] - middle[giving])
+    (taker, taking), (giver, giving) = power.charge_at, power.discharge_at
+    hurry, ease = _turns(problem.visits.depart), _turns(-problem.visits.depart)
+    preference[power.charge] = hurry[taker] * middle[taking]
+    preference[power.discharge] = (3.0 - ease[giver]) * (middle[-1] + middle[0] - middle[giving])
     return lp.model(
         offset=offset,
         charge_at=power.charge_at,
@@ -178,6 +177,16 @@ def build(problem: Problem, prices: Penalties) -> Model:
         preference=preference,
         balance=balance,
     )
+
+
+def _turns(key: Ints) -> Floats:
+    """Weights from 2 down to 1: the smaller the key, and among equals the earlier, the larger.
+
+    With them vehicles of equal worth have an order, and do not change places from plan to plan.
+    """
+    rank = np.empty(len(key))
+    rank[np.argsort(key, kind="stable")] = np.arange(len(key))
+    return 2.0 - rank / max(len(key), 1)
 
 
 def _cells(where: Mask) -> Cells:
