@@ -7,7 +7,6 @@ they cost and a proven lower bound; :func:`verify` recomputes all of it from the
 from __future__ import annotations
 
 from gridleaf.plan.cost import Bill, bill
-from gridleaf.plan.exact import solve_exact as solve
 from gridleaf.plan.files import (
     plan_document,
     plan_of,
@@ -17,6 +16,7 @@ from gridleaf.plan.files import (
     write_plan,
     write_problem,
 )
+from gridleaf.plan.method import solve
 from gridleaf.plan.problem import Nodes, Penalties, Plan, Problem, Rows, Visits, check, penalties
 from gridleaf.plan.rules import fallback
 from gridleaf.plan.verify import verify

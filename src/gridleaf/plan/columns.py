@@ -1,0 +1,264 @@
+"""The coordination of a fleet by prices: column generation on groups of vehicles, with a bound.
+
+Every price of the lines gives a lower bound (what vehicles and lines cost at best at these prices, weak
+duality) and one answer of each group, a column. The master problem mixes the columns; the mixture is
+feasible, since what each vehicle can do is convex, and its cost is an upper bound. The master's prices,
+smoothed towards those of the best bound (Wentges 1997), are asked next. It starts with a sample of each
+group and ends with all of it, so that the whole fleet is asked only a few times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gridleaf.plan.master import Cells, shares
+from gridleaf.plan.network import Network
+from gridleaf.plan.problem import Floats, Ints
+from gridleaf.plan.sweep import Sweeper, ranked
+
+SMOOTHING = 0.6
+"""Weight of the prices of the best bound in the next prices."""
+KEPT = 0.03
+"""Shares above this are asked again on a larger sample."""
+MOST_ROUNDS = 400
+PATIENCE = 20
+"""Rounds without a smaller gap after which nothing better is expected."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """n columns: what a group draws ``(n, T)`` [kWh], what that costs besides [EUR], its share.
+
+    ``vector`` is the position in ``asked`` of the prices of the classes ``(P, T)`` that it answers.
+    """
+
+    flow: Floats
+    own: Floats
+    group: Ints
+    vector: Ints
+    theta: Floats
+    asked: list[Floats]
+
+    def keep(self, which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+        """Drop all other columns; the shares of each group sum to one again."""
+        self.flow, self.own, self.group = self.flow[which], self.own[which], self.group[which]
+        self.vector, self.theta = self.vector[which], self.theta[which]
+        total = np.bincount(self.group, weights=self.theta)
+        self.theta = self.theta / total[self.group]
+
+    def add(self, flow: Floats, own: Floats, group: Ints, vector: int) -> None:
+        """Add an answer of each of some groups."""
+        self.flow = np.concatenate((self.flow, flow))
+        self.own = np.concatenate((self.own, own))
+        self.group = np.concatenate((self.group, group))
+        self.vector = np.concatenate((self.vector, np.full(len(group), vector)))
+        self.theta = np.concatenate((self.theta, np.zeros(len(group))))
+
+
+@dataclass(slots=True)
+class Standing:
+    """Prices of the lines ``(M, T)``, the best bound and the best cost so far [EUR]."""
+
+    price: Floats
+    bound: float = -np.inf
+    cost: float = np.inf
+    rounds: int = 0
+    iterations: int = 0
+
+    @property
+    def gap(self) -> float:
+        """Relative to the bound [-]."""
+        if not np.isfinite(self.bound) or not np.isfinite(self.cost):
+            return np.inf
+        return (self.cost - self.bound) / max(abs(self.bound), 1e-9)
+
+
+class Coordinator:
+    """Finds prices and shares for a fleet under a network."""
+
+    def __init__(self, net: Network, sweeper: Sweeper, out_of_time: Callable[[], bool]) -> None:
+        fleet = sweeper.fleet
+        self.net = net
+        self.sweeper = sweeper
+        self.count = max(len(fleet.cars), 1)
+        self.kind = fleet.kind
+        self.groups = len(fleet.begin)
+        none = np.zeros(0, dtype=np.int64)
+        steps = net.load.shape[1]
+        self.pool = Pool(np.zeros((0, steps)), np.zeros(0), none, none, np.zeros(0), [])
+        self.standing = Standing(net.buy.copy())
+        self._out_of_time = out_of_time
+        line, step = np.nonzero(net.needed)
+        self.active: tuple[Ints, Ints] = (line.astype(np.int64), step.astype(np.int64))
+        self._cells = active_cells(net, self.active, self.count)
+        self._lowest = net.sell - net.over[:, None]
+        self._highest = net.buy + net.over[:, None] + net.demand[:, None] / net.step_h
+
+    def level(self, share: float, tolerance: float) -> None:
+        """Ask a share of the fleet until its gap is below the tolerance."""
+        sample = self.sweeper.sample(share)
+        if len(self.pool.own):
+            self._ask_again(sample)
+        self.standing = Standing(
+            self.standing.price, rounds=self.standing.rounds, iterations=self.standing.iterations
+        )
+        price = self.standing.price
+        stuck = 0
+        for _ in range(MOST_ROUNDS):
+            before = self.standing.gap
+            flow, own = self._ask(price, sample)
+            if self.standing.gap <= tolerance or self._out_of_time():
+                return
+            if self.standing.gap < 0.02:
+                self._forget()
+            self._add(price, flow, own)
+            master_price = self._mix(tolerance, 0.1 ** min(stuck, 6))
+            if self.standing.gap <= tolerance:
+                return
+            stuck = 0 if self.standing.gap < 0.999 * before else stuck + 1
+            if stuck == PATIENCE:
+                return
+            smoothing = SMOOTHING / (1 + stuck)
+            price = smoothing * self.standing.price + (1 - smoothing) * master_price
+            price = np.clip(price, self._lowest, self._highest)
+
+    def columns(self) -> Floats:
+        """What each column puts into the active cells ``(n, R)`` [kWh]."""
+        line, step = self.active
+        columns = self.pool.flow[:, step]
+        if self.net.incidence.shape != (1, 1):
+            weights = self.net.incidence.toarray()[line][:, self.kind[self.pool.group]]
+            columns = columns * weights.T
+        return np.ascontiguousarray(columns)
+
+    def drawn(self, theta: Floats) -> Floats:
+        """What each class draws ``(P, T)`` [kWh] with these shares."""
+        pool = self.pool
+        kinds = self.kind[pool.group]
+        total = np.zeros((self.net.incidence.shape[1], pool.flow.shape[1]))
+        if total.shape[0] == 1:
+            total[0] = theta @ pool.flow
+        else:
+            np.add.at(total, kinds, theta[:, None] * pool.flow)
+        return total
+
+    def cost(self, theta: Floats) -> float:
+        """What the mixture costs [EUR]: a plan of that cost exists."""
+        return float(theta @ self.pool.own) + self.net.cost(self.net.flows(self.drawn(theta)))
+
+    def _ask(self, price: Floats, sample: Ints) -> tuple[Floats, Floats]:
+        """The answers of all groups; a better bound is noted."""
+        classes = self.net.price_of_classes(price)
+        vectors = ranked(classes)
+        flow, own = self.sweeper.ask(np.arange(self.groups), self.kind, vectors, sample)
+        bound = float((flow * classes[self.kind]).sum() + own.sum()) + self.net.bound(price)
+        self.standing.rounds += 1
+        if bound > self.standing.bound:
+            self.standing.bound, self.standing.price = bound, price
+        return flow, own
+
+    def _add(self, price: Floats, flow: Floats, own: Floats) -> None:
+        self.pool.asked.append(self.net.price_of_classes(price))
+        self.pool.add(flow, own, np.arange(self.groups), len(self.pool.asked) - 1)
+
+    def _mix(self, tolerance: float, care: float) -> Floats:
+        """Solve the master problem; prices of the lines ``(M, T)``."""
+        pool, standing, count = self.pool, self.standing, self.count
+        columns = self.columns()
+        gap = min(standing.gap, 10.0)
+        known = np.isfinite(gap) and np.isfinite(standing.gap)
+        scale = abs(standing.bound) / count
+        distance = gap * scale if known else 3 * tolerance * scale
+        if not known and not pool.theta.any():
+            distance = float(np.abs(pool.own).sum() / count + scale)
+        found = shares(
+            columns / count,
+            pool.own / count,
+            pool.group,
+            self.groups,
+            self._cells,
+            theta=pool.theta,
+            price=standing.price[self.active],
+            distance=max(distance, 1e-7),
+            precision=care * min(0.1, max(gap if known else 1.0, tolerance / 2) / 10),
+        )
+        standing.iterations += found.iterations
+        pool.theta = found.theta
+        standing.cost = min(standing.cost, self.cost(found.theta))
+        price = np.zeros(standing.price.shape)
+        price[self.active] = found.price
+        return price
+
+    def _forget(self) -> None:
+        """Drop columns that are in no optimum, by their reduced cost at the best bound."""
+        pool, standing = self.pool, self.standing
+        if not len(pool.own):
+            return
+        classes = self.net.price_of_classes(standing.price)[self.kind[pool.group]]
+        reduced = pool.own + (pool.flow * classes).sum(axis=1)
+        least = np.full(self.groups, np.inf)
+        np.minimum.at(least, pool.group, reduced)
+        distance = standing.cost - standing.bound
+        far = (reduced - least[pool.group] >= 3 * distance) & (pool.theta <= 1e-3)
+        pool.keep(~far)
+
+    def _ask_again(self, sample: Ints) -> None:
+        """The columns in use, as a larger sample answers."""
+        pool = self.pool
+        most = np.zeros(self.groups)
+        np.maximum.at(most, pool.group, pool.theta)
+        pool.keep((pool.theta > KEPT) | (pool.theta >= most[pool.group]))
+        used, vector = np.unique(pool.vector, return_inverse=True)
+        asked = [pool.asked[v] for v in used]
+        classes = asked[0].shape[0]
+        vectors = ranked(np.concatenate(asked))
+        at = vector * classes + self.kind[pool.group]
+        pool.flow, pool.own = self.sweeper.ask(pool.group, at, vectors, sample)
+        pool.vector, pool.asked = vector, asked
+
+
+def active_cells(net: Network, active: tuple[Ints, Ints], count: int) -> Cells:
+    """The variables of the active cells, per vehicle of ``count``."""
+    line, step = active
+    hours = net.step_h[step]
+    low, high, load = net.low[active], net.high[active], net.load[active]
+    limit_in, limit_out = net.limit_in[active], net.limit_out[active]
+    buy, sell, over = net.buy[active], net.sell[active], net.over[line]
+    demand, so_far = net.demand[line], net.so_far[line]
+    cell = np.arange(len(line))
+    wide = count * 1.0 + high - low
+    least = 1e-4 * count
+    apart = (buy != sell) & (high > 0) & (low < 0)
+    both = ~apart
+    down = np.minimum(limit_out, wide - np.minimum(low, limit_in))
+    up = np.minimum(limit_in, wide + np.maximum(high, -limit_out))
+    shift = np.where(apart, 0.0, down)
+    peaking = (demand > 0) & (high > so_far * hours)
+    peak = np.full(len(line), -1)
+    peak[peaking] = np.arange(int(peaking.sum()))
+    beyond_in, beyond_out = high > limit_in, -low > limit_out
+    parts = [
+        (both, -1.0, np.where(high > 0, buy, sell), np.maximum(up + down, least), peak),
+        (apart, -1.0, buy, np.maximum(limit_in, least), peak),
+        (apart, 1.0, -sell, np.maximum(limit_out, least), cell * 0 - 1),
+        (beyond_in, -1.0, over + buy, np.full(len(line), np.inf), peak),
+        (beyond_out, 1.0, over - sell, np.full(len(line), np.inf), cell * 0 - 1),
+    ]
+    lines, peak_of = np.unique(line[peaking], return_inverse=True)
+    return Cells(
+        rhs=(-load - shift) / count,
+        at=np.concatenate([cell[where] for where, *_ in parts]),
+        sign=np.concatenate([np.full(int(where.sum()), sign) for where, sign, *_ in parts]),
+        cost=np.concatenate([cost[where] for where, _, cost, *_ in parts]),
+        upper=np.concatenate([upper[where] / count for where, _, _, upper, _ in parts]),
+        peak=np.concatenate([seen[where] for where, *_, seen in parts]),
+        peak_at=cell[peaking],
+        peak_of=peak_of,
+        hours=hours[peaking],
+        ceiling=((so_far * hours + shift) / count)[peaking],
+        charge=net.demand[lines],
+        first_over=int(both.sum() + 2 * apart.sum()),
+    )

@@ -1,0 +1,130 @@
+"""The planner for many vehicles: prices coordinate them, and a bound says how good that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gridleaf.domain.clock import stopwatch
+from gridleaf.domain.errors import PlanningFailed
+from gridleaf.plan.columns import Coordinator
+from gridleaf.plan.cost import finish
+from gridleaf.plan.network import classes, network
+from gridleaf.plan.problem import (
+    Floats,
+    Plan,
+    Problem,
+    check,
+    filled,
+    from_the_roots,
+    parents,
+    penalties,
+)
+from gridleaf.plan.realise import schedules, settle_shares
+from gridleaf.plan.sweep import pack, sweeper
+
+GROUPS = 32
+BOTH_KW = 1e-4
+"""Charging and discharging at once by more than this is reported [kW]."""
+
+
+def solve_fleet(
+    problem: Problem,
+    *,
+    gap: float = 1e-4,
+    time_limit_s: float | None = None,
+    workers: int | None = None,
+    cancel: Callable[[], bool] | None = None,
+    timer: Callable[[], float] = stopwatch,
+) -> Plan:
+    """A plan within a relative gap of the cheapest, for any number of vehicles.
+
+    See :mod:`gridleaf.plan.columns` for how. Out of time or cancelled, the plan is the best so far, with
+    its gap. The same problem gives the same plan, on any number of threads.
+
+    Parameters
+    ----------
+    gap
+        Of the objective to the lower bound, relative to the bound [-].
+    time_limit_s
+        After so long no more prices are asked [s]; writing the schedules comes on top.
+    workers
+        Threads; as many as processors when absent.
+    cancel
+        Asked now and then; true ends the search like the time limit.
+
+    Raises
+    ------
+    ProblemError
+        The problem is malformed.
+    PlanningFailed
+        Export pays more than import costs, which only the exact method can plan.
+    """
+    began = timer()
+    check(problem)
+    prices = penalties(problem)
+    kind, first = classes(problem)
+    net = network(problem, prices, kind, first)
+    if not net.is_convex:
+        raise PlanningFailed("export pays more than import costs: only the exact method plans that")
+
+    def out_of_time() -> bool:
+        late = time_limit_s is not None and timer() - began > time_limit_s
+        return late or (cancel is not None and cancel())
+
+    with sweeper(pack(problem, prices, kind, GROUPS), workers) as vehicles:
+        coordinator = Coordinator(net, vehicles, out_of_time)
+        for share, tolerance in ladder(len(kind), gap):
+            coordinator.level(share, tolerance)
+        settle_shares(coordinator, gap)
+        result = schedules(coordinator, problem, prices)
+    both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
+    notes = []
+    if both:
+        notes.append(f"in {both} steps a visit charges and discharges at once: losses pay there")
+    return finish(
+        problem,
+        result.bill,
+        method="fleet",
+        charge_kw=result.charge_kw,
+        discharge_kw=result.discharge_kw,
+        lower_bound_eur=coordinator.standing.bound,
+        shadow_price_eur_per_kwh=_shadow_prices(problem, coordinator.standing.price),
+        notes=notes,
+        seconds=timer() - began,
+    )
+
+
+def ladder(count: int, gap: float) -> list[tuple[float, float]]:
+    """Which share of the fleet to ask, and to which gap, until it is all of it."""
+    steps = [(1000, 1e-3), (10_000, 2e-4), (100_000, 5e-5)]
+    if count < 30_000:
+        steps = [(1000, 5e-4)]
+    elif count < 300_000:
+        steps = [(1000, 1e-3), (10_000, 1e-4)]
+    below = [
+        (size / count, max(tolerance, gap / 2)) for size, tolerance in steps if 2 * size <= count
+    ]
+    return [*below, (1.0, 0.9 * gap)]
+
+
+def needs_integers(problem: Problem) -> bool:
+    """Whether a node could gain by importing and exporting at once. Raises :class:`ProblemError`."""
+    nodes = problem.nodes
+    if not (
+        filled(nodes.export_price_eur_per_kwh, 0.0) > filled(nodes.import_price_eur_per_kwh, 0.0)
+    ).any():
+        return False
+    check(problem)
+    return not network(problem, penalties(problem), *classes(problem)).is_convex
+
+
+def _shadow_prices(problem: Problem, price: Floats) -> Floats:
+    """What a kWh costs at each node and all above it ``(K, T)``, from the prices of the lines."""
+    parent = parents(problem.nodes)
+    result = price[: len(parent)].copy()
+    for k in from_the_roots(parent):
+        if parent[k] >= 0:
+            result[k] += result[parent[k]]
+    return np.ascontiguousarray(result)

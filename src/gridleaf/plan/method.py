@@ -1,0 +1,70 @@
+"""One door to the planners: the exact one for small problems, the fleet method for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from gridleaf.domain.clock import stopwatch
+from gridleaf.plan.exact import solve_exact
+from gridleaf.plan.problem import Plan, Problem
+
+Method = Literal["auto", "exact", "fleet"]
+
+CROSSOVER = 200
+"""From so many visits on ``auto`` takes the fleet method (``benchmarks/plan.py``)."""
+
+
+def solve(
+    problem: Problem,
+    *,
+    gap: float = 1e-4,
+    time_limit_s: float | None = None,
+    method: Method = "auto",
+    workers: int | None = None,
+    cancel: Callable[[], bool] | None = None,
+    timer: Callable[[], float] = stopwatch,
+) -> Plan:
+    """A plan of a problem, with what it costs, a proven lower bound and the gap between them.
+
+    ``exact`` is the linear programme in HiGHS and ends at the optimum
+    (:func:`gridleaf.plan.exact.solve_exact`); ``fleet`` scales with the vehicles and ends within the
+    gap (:func:`gridleaf.plan.fleet.solve_fleet`). ``auto`` takes the exact method for small problems and
+    where export pays more than import costs, which needs integers.
+
+    Parameters
+    ----------
+    gap
+        Relative distance of objective and bound at which the fleet method ends [-].
+    time_limit_s
+        For the solver [s]; none when absent. The fleet method then returns its best plan.
+    workers
+        Threads of the fleet method; as many as processors when absent.
+    cancel
+        Asked now and then by the fleet method; true ends it like the time limit.
+    timer
+        Measures ``Plan.seconds``.
+
+    Raises
+    ------
+    ProblemError
+        The problem is malformed.
+    PlanningFailed
+        The exact solver ended without a feasible plan, as by its time limit; or the problem needs
+        integers, and ``method`` is ``fleet``.
+    """
+    if method == "exact" or (method == "auto" and len(problem.visits.id) < CROSSOVER):
+        return solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
+    # what is compiled takes a moment to load: only those who need it wait
+    from gridleaf.plan.fleet import needs_integers, solve_fleet
+
+    if method == "auto" and needs_integers(problem):
+        return solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
+    return solve_fleet(
+        problem,
+        gap=gap,
+        time_limit_s=time_limit_s,
+        workers=workers,
+        cancel=cancel,
+        timer=timer,
+    )
