@@ -112,7 +112,7 @@ class Coordinator:
             flow, own = self._ask(price, sample)
             if self.standing.gap <= tolerance or self._out_of_time():
                 return
-            if self.standing.gap < 0.02:
+            if self.standing.gap < 0.02 and not stuck:
                 self._forget()
             self._add(price, flow, own)
             master_price = self._mix(tolerance, 0.1 ** min(stuck, 6))

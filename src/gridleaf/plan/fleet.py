@@ -78,7 +78,7 @@ def solve_fleet(
         for share, tolerance in ladder(len(kind), gap):
             coordinator.level(share, tolerance)
         settle_shares(coordinator, gap)
-        result = schedules(coordinator, problem, prices)
+        result = schedules(coordinator, problem, prices, gap)
     both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
     notes = []
     if both:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array
 
 from gridleaf.plan import oracle
 from gridleaf.plan.columns import Coordinator, active_cells
 from gridleaf.plan.cost import Bill, settled
-from gridleaf.plan.problem import Floats, Penalties, Problem
+from gridleaf.plan.problem import Floats, Ints, Penalties, Problem
 from gridleaf.plan.sweep import CHUNK, ranked
 
 INSIDE = 1e-7
@@ -55,7 +56,7 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
     pool.keep(pool.theta > 0)
 
 
-def _vertex(coordinator: Coordinator, use: np.ndarray) -> Floats | None:
+def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
     """The optimal shares of the columns ``use``, by the simplex method."""
     net, pool, count = coordinator.net, coordinator.pool, coordinator.count
     inside = replace(
@@ -114,8 +115,28 @@ def _vertex(coordinator: Coordinator, use: np.ndarray) -> Floats | None:
     return np.asarray(theta / total[pool.group[use]])
 
 
-def schedules(coordinator: Coordinator, problem: Problem, prices: Penalties) -> Schedules:
-    """The schedule of every vehicle: its group's shares of its own answers; and what all that costs."""
+def schedules(
+    coordinator: Coordinator, problem: Problem, prices: Penalties, tolerance: float
+) -> Schedules:
+    """The schedule of every vehicle: its group's shares of its own answers; and what all that costs.
+
+    Where charging in one answer meets discharging in another, one power with the same effect on the
+    battery takes their place, unless that costs more after all.
+    """
+    mixed = _may_net(coordinator)
+    result = _written(coordinator, problem, prices, mixed)
+    standing = coordinator.standing
+    worse = result.bill.objective_eur - standing.cost
+    if worse <= 0.1 * tolerance * abs(standing.bound) or not mixed.any():
+        return result
+    other = _written(coordinator, problem, prices, np.zeros_like(mixed))
+    return min(result, other, key=lambda written: written.bill.objective_eur)
+
+
+def _written(
+    coordinator: Coordinator, problem: Problem, prices: Penalties, mixed: NDArray[np.bool_]
+) -> Schedules:
+    """The schedules with charging and discharging netted where ``mixed`` ``(P, T)`` says."""
     net, pool, sweeper = coordinator.net, coordinator.pool, coordinator.sweeper
     fleet, groups = sweeper.fleet, coordinator.groups
     count, steps = len(fleet.cars), len(fleet.step_h)
@@ -136,7 +157,7 @@ def schedules(coordinator: Coordinator, problem: Problem, prices: Penalties) -> 
     begin = fleet.begin[task] + at * size[task] // pieces[task]
     end = fleet.begin[task] + (at + 1) * size[task] // pieces[task]
     first, last = (stop - number)[task], stop[task]
-    mixed = _may_net(coordinator)[fleet.kind[task]]
+    mixed = mixed[fleet.kind[task]]
 
     kind = np.float32 if count * steps > LARGE else np.float64
     charge, discharge = np.empty((count, steps), kind), np.empty((count, steps), kind)
@@ -172,7 +193,7 @@ def schedules(coordinator: Coordinator, problem: Problem, prices: Penalties) -> 
     return Schedules(charge, discharge, result)
 
 
-def _may_net(coordinator: Coordinator) -> np.ndarray:
+def _may_net(coordinator: Coordinator) -> NDArray[np.bool_]:
     """Where drawing a little less costs nothing, for each class ``(P, T)``.
 
     Charging and discharging at once wastes energy. Undoing it lowers what a vehicle draws, which is
@@ -187,4 +208,4 @@ def _may_net(coordinator: Coordinator) -> np.ndarray:
     # a row that a vehicle relieves by drawing more
     relieved = np.asarray((-reach).maximum(0).T @ net.needed.astype(np.float64)) > 0
     dear = net.price_of_classes(coordinator.standing.price) >= 0
-    return dear & ~blocked & ~relieved
+    return np.asarray(dear & ~blocked & ~relieved)
