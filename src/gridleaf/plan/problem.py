@@ -150,7 +150,8 @@ def parents(nodes: Nodes) -> Ints:
 def places(problem: Problem) -> Ints:
     """Index of each visit's node, ``(N,)``."""
     index = {name: k for k, name in enumerate(problem.nodes.id)}
-    return np.array([index[name] for name in problem.visits.node], dtype=np.int64)
+    names = problem.visits.node
+    return np.fromiter(map(index.__getitem__, names), dtype=np.int64, count=len(names))
 
 
 def from_the_roots(parent: Ints) -> list[int]:
@@ -285,9 +286,9 @@ def _check_visits(visits: Visits, nodes: Nodes, steps: int) -> None:
     if len(visits.node) != count:
         raise ProblemError("visits.node", f"must have {count} entries, has {len(visits.node)}")
     known = set(nodes.id)
-    for i, name in enumerate(visits.node):
-        if name not in known:
-            raise ProblemError(f"visits.node[{i}]", f"there is no node {name!r}")
+    if not known.issuperset(visits.node):
+        i = next(i for i, name in enumerate(visits.node) if name not in known)
+        raise ProblemError(f"visits.node[{i}]", f"there is no node {visits.node[i]!r}")
     for name in ("arrive", "depart"):
         column = getattr(visits, name)
         _numbers(f"visits.{name}", column, (count,), least=0, most=steps)
@@ -312,6 +313,8 @@ def _check_visits(visits: Visits, nodes: Nodes, steps: int) -> None:
 
 
 def _names(path: str, names: Sequence[str], count: int) -> None:
+    if len(set(names)) == count and all(names):
+        return
     seen: set[str] = set()
     for position, name in enumerate(names):
         if not name:

@@ -19,7 +19,7 @@ INSIDE = 1e-7
 """Limits are aimed at less this share of them, so that rounding does not break them [-]."""
 IN_USE = (1e-2, 2e-3, 1e-5, 0.0)
 """Only columns with a larger share are mixed, if that is good enough."""
-LARGE = 5_000_000
+LARGE = 20_000_000
 """Schedules with more numbers than this are single precision."""
 
 
