@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gridleaf.plan.master import Cells, shares
 from gridleaf.plan.network import Network
@@ -23,6 +24,8 @@ SMOOTHING = 0.6
 """Weight of the prices of the best bound in the next prices."""
 KEPT = 0.03
 """Shares above this are asked again on a larger sample."""
+MARGIN = 0.05
+"""Cells this far from their limits, relative to what is possible, need no row [-]."""
 MOST_ROUNDS = 400
 PATIENCE = 20
 """Rounds without a smaller gap after which nothing better is expected."""
@@ -94,6 +97,8 @@ class Coordinator:
         line, step = np.nonzero(net.needed)
         self.active: tuple[Ints, Ints] = (line.astype(np.int64), step.astype(np.int64))
         self._cells = active_cells(net, self.active, self.count)
+        self._fixed = np.zeros(net.needed.shape)
+        self._narrowed = False
         self._lowest = net.sell - net.over[:, None]
         self._highest = net.buy + net.over[:, None] + net.demand[:, None] / net.step_h
 
@@ -112,7 +117,9 @@ class Coordinator:
             flow, own = self._ask(price, sample)
             if self.standing.gap <= tolerance or self._out_of_time():
                 return
-            if self.standing.gap < 0.02 and not stuck:
+            if self.standing.gap < 0.1 and not self._narrowed:
+                self._narrow()
+            if self.standing.gap < 0.1 and not stuck:
                 self._forget()
             self._add(price, flow, own)
             master_price = self._mix(tolerance, 0.1 ** min(stuck, 6))
@@ -125,6 +132,30 @@ class Coordinator:
             price = smoothing * self.standing.price + (1 - smoothing) * master_price
             price = np.clip(price, self._lowest, self._highest)
 
+    def _activate(self, active: NDArray[np.bool_], fixed: Floats) -> None:
+        """Give these cells ``(M, T)`` rows in the master problem, the others a price as it is."""
+        line, step = np.nonzero(active)
+        self.active = (line.astype(np.int64), step.astype(np.int64))
+        self._fixed = np.where(active, 0.0, fixed)
+        self._cells = active_cells(self.net, self.active, self.count)
+
+    def _narrow(self) -> None:
+        """Take cells out of the master problem whose flow is far from where its price changes."""
+        net = self.net
+        self._narrowed = True
+        flow = net.flows(self.drawn(self.pool.theta))
+        self._activate(net.needed & ~net.linear(flow, MARGIN), net.slope(flow))
+
+    def _widen(self, theta: Floats) -> None:
+        """Bring back the cells whose flow has come to where its price changes."""
+        net = self.net
+        flow = net.flows(self.drawn(theta))
+        inactive = net.needed.copy()
+        inactive[self.active] = False
+        met = inactive & ~(net.linear(flow, 0.0) & (self._fixed == net.slope(flow)))
+        if met.any():
+            self._activate((net.needed & ~inactive) | met, self._fixed)
+
     def columns(self) -> Floats:
         """What each column puts into the active cells ``(n, R)`` [kWh]."""
         line, step = self.active
@@ -133,6 +164,14 @@ class Coordinator:
             weights = self.net.incidence.toarray()[line][:, self.kind[self.pool.group]]
             columns = columns * weights.T
         return np.ascontiguousarray(columns)
+
+    def own(self) -> Floats:
+        """What each column costs besides ``(n,)`` [EUR], the cells without a row included."""
+        pool = self.pool
+        if not self._narrowed:
+            return pool.own
+        fixed = self.net.price_of_classes(self._fixed)[self.kind[pool.group]]
+        return pool.own + (pool.flow * fixed).sum(axis=1)
 
     def drawn(self, theta: Floats) -> Floats:
         """What each class draws ``(P, T)`` [kWh] with these shares."""
@@ -176,7 +215,7 @@ class Coordinator:
             distance = float(np.abs(pool.own).sum() / count + scale)
         found = shares(
             columns / count,
-            pool.own / count,
+            self.own() / count,
             pool.group,
             self.groups,
             self._cells,
@@ -188,8 +227,10 @@ class Coordinator:
         standing.iterations += found.iterations
         pool.theta = found.theta
         standing.cost = min(standing.cost, self.cost(found.theta))
-        price = np.zeros(standing.price.shape)
+        price = self._fixed.copy()
         price[self.active] = found.price
+        if self._narrowed:
+            self._widen(found.theta)
         return price
 
     def _forget(self) -> None:

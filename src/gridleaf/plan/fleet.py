@@ -25,6 +25,8 @@ from gridleaf.plan.realise import schedules, settle_shares
 from gridleaf.plan.sweep import pack, sweeper
 
 GROUPS = 32
+FEW = 5000
+"""Fewer visits than this are coordinated in three quarters of the groups."""
 BOTH_KW = 1e-4
 """Charging and discharging at once by more than this is reported [kW]."""
 
@@ -73,7 +75,8 @@ def solve_fleet(
         late = time_limit_s is not None and timer() - began > time_limit_s
         return late or (cancel is not None and cancel())
 
-    with sweeper(pack(problem, prices, kind, GROUPS), workers) as vehicles:
+    groups = GROUPS if len(kind) >= FEW else 3 * GROUPS // 4
+    with sweeper(pack(problem, prices, kind, groups), workers) as vehicles:
         coordinator = Coordinator(net, vehicles, out_of_time)
         for share, tolerance in ladder(len(kind), gap):
             coordinator.level(share, tolerance)
@@ -98,13 +101,13 @@ def solve_fleet(
 
 def ladder(count: int, gap: float) -> list[tuple[float, float]]:
     """Which share of the fleet to ask, and to which gap, until it is all of it."""
-    steps = [(1000, 1e-3), (10_000, 2e-4), (100_000, 5e-5)]
-    if count < 30_000:
-        steps = [(1000, 5e-4)]
-    elif count < 300_000:
-        steps = [(1000, 1e-3), (10_000, 1e-4)]
+    samples = [(300, 5e-3), (1000, 1e-3), (10_000, 3e-5), (100_000, 3e-5)]
+    if count < 50_000:
+        samples = [(300, 3e-3), (1000, 5e-4)]
     below = [
-        (size / count, max(tolerance, gap / 2)) for size, tolerance in steps if 2 * size <= count
+        (size / count, max(tolerance, 0.3 * gap))
+        for size, tolerance in samples
+        if 2 * size <= count
     ]
     return [*below, (1.0, 0.9 * gap)]
 

@@ -63,6 +63,20 @@ class Network:
         both = (self.high > 0) & (self.low < 0)
         return not (self.needed & (self.sell > self.buy) & both).any()
 
+    def slope(self, flow: Floats) -> Floats:
+        """What one more kWh costs ``(M, T)`` [EUR/kWh], within the limits and below the peak."""
+        return np.where(flow > 0, self.buy, self.sell)
+
+    def linear(self, flow: Floats, margin: float) -> NDArray[np.bool_]:
+        """Where the price stays as it is ``(M, T)`` if the flow moves by a share of what it could."""
+        room = margin * (self.high - self.low)
+        peak = np.maximum((flow / self.step_h).max(axis=1, initial=0.0), self.so_far)
+        reached = (self.demand[:, None] > 0) & (flow + room >= peak[:, None] * self.step_h)
+        one_price = (self.buy == self.sell) | (np.abs(flow) > room)
+        return (
+            one_price & ~reached & (flow + room < self.limit_in) & (-flow + room < self.limit_out)
+        )
+
     def cost(self, flow: Floats) -> float:
         """What flows cost [EUR]."""
         peak = np.maximum((flow / self.step_h).max(axis=1, initial=0.0), self.so_far)

@@ -96,7 +96,7 @@ def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
         highspy.MatrixFormat.kColwise.value,
         highspy.ObjSense.kMinimize.value,
         0.0,
-        np.concatenate((pool.own[use] / count, cells.cost, cells.charge)),
+        np.concatenate((coordinator.own()[use] / count, cells.cost, cells.charge)),
         np.zeros(size),
         np.concatenate((np.full(n, np.inf), cells.upper, np.full(k, np.inf))),
         lower,
