@@ -17,7 +17,17 @@ from gridleaf.plan.files import (
     write_problem,
 )
 from gridleaf.plan.method import solve
-from gridleaf.plan.problem import Nodes, Penalties, Plan, Problem, Rows, Visits, check, penalties
+from gridleaf.plan.problem import (
+    Nodes,
+    Penalties,
+    Plan,
+    Problem,
+    Progress,
+    Rows,
+    Visits,
+    check,
+    penalties,
+)
 from gridleaf.plan.rules import fallback
 from gridleaf.plan.verify import verify
 
@@ -27,6 +37,7 @@ __all__ = [
     "Penalties",
     "Plan",
     "Problem",
+    "Progress",
     "Rows",
     "Visits",
     "bill",

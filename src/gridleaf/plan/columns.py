@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gridleaf.plan.master import Cells, shares
 from gridleaf.plan.network import Network
-from gridleaf.plan.problem import Floats, Ints
+from gridleaf.plan.problem import Floats, Ints, Progress
 from gridleaf.plan.sweep import Sweeper, ranked
 
 SMOOTHING = 0.6
@@ -82,7 +82,13 @@ class Standing:
 class Coordinator:
     """Finds prices and shares for a fleet under a network."""
 
-    def __init__(self, net: Network, sweeper: Sweeper, out_of_time: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        net: Network,
+        sweeper: Sweeper,
+        out_of_time: Callable[[], bool],
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
         fleet = sweeper.fleet
         self.net = net
         self.sweeper = sweeper
@@ -94,6 +100,7 @@ class Coordinator:
         self.pool = Pool(np.zeros((0, steps)), np.zeros(0), none, none, np.zeros(0), [])
         self.standing = Standing(net.buy.copy())
         self._out_of_time = out_of_time
+        self._progress = progress
         line, step = np.nonzero(net.needed)
         self.active: tuple[Ints, Ints] = (line.astype(np.int64), step.astype(np.int64))
         self._cells = active_cells(net, self.active, self.count)
@@ -123,6 +130,7 @@ class Coordinator:
                 self._forget()
             self._add(price, flow, own)
             master_price = self._mix(tolerance, 0.1 ** min(stuck, 6))
+            self._tell(share)
             if self.standing.gap <= tolerance:
                 return
             stuck = 0 if self.standing.gap < 0.999 * before else stuck + 1
@@ -131,6 +139,20 @@ class Coordinator:
             smoothing = SMOOTHING / (1 + stuck)
             price = smoothing * self.standing.price + (1 - smoothing) * master_price
             price = np.clip(price, self._lowest, self._highest)
+
+    def _tell(self, share: float) -> None:
+        """Report the progress."""
+        if self._progress is not None:
+            standing = self.standing
+            self._progress(
+                Progress(
+                    share=share,
+                    rounds=standing.rounds,
+                    lower_bound_eur=standing.bound,
+                    objective_eur=standing.cost,
+                    gap=standing.gap,
+                )
+            )
 
     def _activate(self, active: NDArray[np.bool_], fixed: Floats) -> None:
         """Give these cells ``(M, T)`` rows in the master problem, the others a price as it is."""
@@ -171,7 +193,7 @@ class Coordinator:
         if not self._narrowed:
             return pool.own
         fixed = self.net.price_of_classes(self._fixed)[self.kind[pool.group]]
-        return pool.own + (pool.flow * fixed).sum(axis=1)
+        return np.asarray(pool.own + (pool.flow * fixed).sum(axis=1))
 
     def drawn(self, theta: Floats) -> Floats:
         """What each class draws ``(P, T)`` [kWh] with these shares."""

@@ -15,6 +15,7 @@ from gridleaf.plan.problem import (
     Floats,
     Plan,
     Problem,
+    Progress,
     check,
     filled,
     from_the_roots,
@@ -38,6 +39,7 @@ def solve_fleet(
     time_limit_s: float | None = None,
     workers: int | None = None,
     cancel: Callable[[], bool] | None = None,
+    progress: Callable[[Progress], None] | None = None,
     timer: Callable[[], float] = stopwatch,
 ) -> Plan:
     """A plan within a relative gap of the cheapest, for any number of vehicles.
@@ -55,6 +57,8 @@ def solve_fleet(
         Threads; as many as processors when absent.
     cancel
         Asked now and then; true ends the search like the time limit.
+    progress
+        Told in every round.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def solve_fleet(
 
     groups = GROUPS if len(kind) >= FEW else 3 * GROUPS // 4
     with sweeper(pack(problem, prices, kind, groups), workers) as vehicles:
-        coordinator = Coordinator(net, vehicles, out_of_time)
+        coordinator = Coordinator(net, vehicles, out_of_time, progress)
         for share, tolerance in ladder(len(kind), gap):
             coordinator.level(share, tolerance)
         settle_shares(coordinator, gap)

@@ -7,12 +7,12 @@ from typing import Literal
 
 from gridleaf.domain.clock import stopwatch
 from gridleaf.plan.exact import solve_exact
-from gridleaf.plan.problem import Plan, Problem
+from gridleaf.plan.problem import Plan, Problem, Progress
 
 Method = Literal["auto", "exact", "fleet"]
 
-CROSSOVER = 200
-"""From so many visits on ``auto`` takes the fleet method (``benchmarks/plan.py``)."""
+CROSSOVER = 7000
+"""From so many steps of all stays together on ``auto`` takes the fleet method (``benchmarks/plan.py``)."""
 
 
 def solve(
@@ -23,6 +23,7 @@ def solve(
     method: Method = "auto",
     workers: int | None = None,
     cancel: Callable[[], bool] | None = None,
+    progress: Callable[[Progress], None] | None = None,
     timer: Callable[[], float] = stopwatch,
 ) -> Plan:
     """A plan of a problem, with what it costs, a proven lower bound and the gap between them.
@@ -42,6 +43,8 @@ def solve(
         Threads of the fleet method; as many as processors when absent.
     cancel
         Asked now and then by the fleet method; true ends it like the time limit.
+    progress
+        Told of every round of the fleet method.
     timer
         Measures ``Plan.seconds``.
 
@@ -53,7 +56,9 @@ def solve(
         The exact solver ended without a feasible plan, as by its time limit; or the problem needs
         integers, and ``method`` is ``fleet``.
     """
-    if method == "exact" or (method == "auto" and len(problem.visits.id) < CROSSOVER):
+    visits = problem.visits
+    small = int((visits.depart - visits.arrive).sum()) < CROSSOVER
+    if method == "exact" or (method == "auto" and small):
         return solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
     # what is compiled takes a moment to load: only those who need it wait
     from gridleaf.plan.fleet import needs_integers, solve_fleet
@@ -66,5 +71,6 @@ def solve(
         time_limit_s=time_limit_s,
         workers=workers,
         cancel=cancel,
+        progress=progress,
         timer=timer,
     )

@@ -73,9 +73,8 @@ class Network:
         peak = np.maximum((flow / self.step_h).max(axis=1, initial=0.0), self.so_far)
         reached = (self.demand[:, None] > 0) & (flow + room >= peak[:, None] * self.step_h)
         one_price = (self.buy == self.sell) | (np.abs(flow) > room)
-        return (
-            one_price & ~reached & (flow + room < self.limit_in) & (-flow + room < self.limit_out)
-        )
+        clear = (flow + room < self.limit_in) & (-flow + room < self.limit_out)
+        return np.asarray(one_price & ~reached & clear)
 
     def cost(self, flow: Floats) -> float:
         """What flows cost [EUR]."""

@@ -128,6 +128,20 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a search has come: on ``share`` of the vehicles, asked ``rounds`` times in all.
+
+    ``lower_bound_eur`` and ``objective_eur`` are estimates while ``share`` is below 1, and proven then.
+    """
+
+    share: float
+    rounds: int
+    lower_bound_eur: float
+    objective_eur: float
+    gap: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Penalties:
     """The prices of what a plan could not do: part of the problem, see :func:`penalties`."""
 
