@@ -10,12 +10,13 @@ group and ends with all of it, so that the whole fleet is asked only a few times
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gridleaf.plan.master import Cells, shares
+from gridleaf.plan.master import Cells, Columns, shares
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Progress
 from gridleaf.plan.sweep import Sweeper, ranked
@@ -26,6 +27,8 @@ KEPT = 0.03
 """Shares above this are asked again on a larger sample."""
 MARGIN = 0.05
 """Cells this far from their limits, relative to what is possible, need no row [-]."""
+MOST_ROWS = 400
+"""With more cells than this those that only have a limit get a row when it is met."""
 MOST_ROUNDS = 400
 PATIENCE = 20
 """Rounds without a smaller gap after which nothing better is expected."""
@@ -88,6 +91,7 @@ class Coordinator:
         sweeper: Sweeper,
         out_of_time: Callable[[], bool],
         progress: Callable[[Progress], None] | None = None,
+        price: Floats | None = None,
     ) -> None:
         fleet = sweeper.fleet
         self.net = net
@@ -98,13 +102,20 @@ class Coordinator:
         none = np.zeros(0, dtype=np.int64)
         steps = net.load.shape[1]
         self.pool = Pool(np.zeros((0, steps)), np.zeros(0), none, none, np.zeros(0), [])
-        self.standing = Standing(net.buy.copy())
+        self.standing = Standing(net.buy.copy() if price is None else price)
         self._out_of_time = out_of_time
         self._progress = progress
-        line, step = np.nonzero(net.needed)
-        self.active: tuple[Ints, Ints] = (line.astype(np.int64), step.astype(np.int64))
+        self._partial = int(net.needed.sum()) > MOST_ROWS
+        first = net.needed & ~net.only_limits[:, None] if self._partial else net.needed
+        self.active = _in_blocks(net, first)
         self._cells = active_cells(net, self.active, self.count)
         self._fixed = np.zeros(net.needed.shape)
+        part = np.full(net.incidence.shape[1], -1, dtype=np.int64)
+        for m in np.flatnonzero(net.block >= 0):
+            start, stop = net.incidence.indptr[m : m + 2]
+            part[net.incidence.indices[start:stop]] = net.block[m]
+        self._part = part
+        self._weights = net.incidence.toarray()
         self._narrowed = False
         self._lowest = net.sell - net.over[:, None]
         self._highest = net.buy + net.over[:, None] + net.demand[:, None] / net.step_h
@@ -119,8 +130,9 @@ class Coordinator:
         )
         price = self.standing.price
         stuck = 0
+        weight = SMOOTHING
         for _ in range(MOST_ROUNDS):
-            before = self.standing.gap
+            before, last = self.standing.gap, self.standing.bound
             flow, own = self._ask(price, sample)
             if self.standing.gap <= tolerance or self._out_of_time():
                 return
@@ -136,7 +148,11 @@ class Coordinator:
             stuck = 0 if self.standing.gap < 0.999 * before else stuck + 1
             if stuck == PATIENCE:
                 return
-            smoothing = SMOOTHING / (1 + stuck)
+            if self.standing.bound > last:
+                weight = max(weight - 0.1, SMOOTHING)
+            else:
+                weight = min(weight + 0.15 * (1 - weight), 0.95)
+            smoothing = weight / (1 + stuck)
             price = smoothing * self.standing.price + (1 - smoothing) * master_price
             price = np.clip(price, self._lowest, self._highest)
 
@@ -156,15 +172,14 @@ class Coordinator:
 
     def _activate(self, active: NDArray[np.bool_], fixed: Floats) -> None:
         """Give these cells ``(M, T)`` rows in the master problem, the others a price as it is."""
-        line, step = np.nonzero(active)
-        self.active = (line.astype(np.int64), step.astype(np.int64))
+        self.active = _in_blocks(self.net, active)
         self._fixed = np.where(active, 0.0, fixed)
         self._cells = active_cells(self.net, self.active, self.count)
 
     def _narrow(self) -> None:
         """Take cells out of the master problem whose flow is far from where its price changes."""
         net = self.net
-        self._narrowed = True
+        self._narrowed = self._partial = True
         flow = net.flows(self.drawn(self.pool.theta))
         self._activate(net.needed & ~net.linear(flow, MARGIN), net.slope(flow))
 
@@ -178,19 +193,58 @@ class Coordinator:
         if met.any():
             self._activate((net.needed & ~inactive) | met, self._fixed)
 
-    def columns(self) -> Floats:
-        """What each column puts into the active cells ``(n, R)`` [kWh]."""
+    def columns(self) -> tuple[Columns, Ints]:
+        """What the columns put into the active cells [kWh], and in which order they come ``(n,)``."""
         line, step = self.active
-        columns = self.pool.flow[:, step]
+        flow, kind, block = self.pool.flow, self.kind[self.pool.group], self.net.block[line]
+        dense = int((block < 0).sum())
+        parts = np.unique(block[dense:])
+        if not len(parts):
+            order = np.arange(len(kind))
+        else:
+            order = np.argsort(self._part[kind], kind="stable")
+            flow, kind = flow[order], kind[order]
+        part = self._part[kind]
+        row = np.concatenate((dense + np.searchsorted(block[dense:], parts), [len(line)]))
+        column = np.searchsorted(part, parts)
+        column = np.append(column, np.searchsorted(part, parts[-1:], side="right"))
+        shared = flow[:, step[:dense]]
         if self.net.incidence.shape != (1, 1):
-            weights = self.net.incidence.toarray()[line][:, self.kind[self.pool.group]]
-            columns = columns * weights.T
-        return np.ascontiguousarray(columns)
+            shared = shared * self._weights[line[:dense]][:, kind].T
+        wide = int(np.diff(row).max(initial=0))
+        local = np.zeros((len(kind), wide))
+        if len(parts):
+            mine = np.searchsorted(parts, part).clip(max=len(parts) - 1)
+            at = row[mine][:, None] + np.arange(wide)
+            there = (at < row[mine + 1][:, None]) & (parts[mine] == part)[:, None]
+            at = np.where(there, at, 0)
+            local = np.where(
+                there,
+                np.take_along_axis(flow, step[at], axis=1) * self._weights[line[at], kind[:, None]],
+                0.0,
+            )
+        return Columns(np.ascontiguousarray(shared), local, row, column), order
+
+    def entries(self, use: Ints) -> tuple[Ints, Ints, Floats]:
+        """What the columns ``use`` put into the active cells, as rows, positions in ``use`` and values."""
+        columns, order = self.columns()
+        place = np.full(len(order), -1)
+        place[use] = np.arange(len(use))
+        place = place[order]
+        kept = np.flatnonzero(place >= 0)
+        at, on = np.nonzero(columns.shared[kept])
+        parts = [(on, place[kept][at], columns.shared[kept][at, on])]
+        for b, (start, stop) in enumerate(pairwise(columns.column.tolist())):
+            mine = start + np.flatnonzero(place[start:stop] >= 0)
+            at, on = np.nonzero(columns.local[mine])
+            parts.append((on + columns.row[b], place[mine][at], columns.local[mine][at, on]))
+        rows, positions, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return rows, positions, values
 
     def own(self) -> Floats:
         """What each column costs besides ``(n,)`` [EUR], the cells without a row included."""
         pool = self.pool
-        if not self._narrowed:
+        if not self._fixed.any():
             return pool.own
         fixed = self.net.price_of_classes(self._fixed)[self.kind[pool.group]]
         return np.asarray(pool.own + (pool.flow * fixed).sum(axis=1))
@@ -225,10 +279,23 @@ class Coordinator:
         self.pool.asked.append(self.net.price_of_classes(price))
         self.pool.add(flow, own, np.arange(self.groups), len(self.pool.asked) - 1)
 
+    def polish(self) -> None:
+        """Precise shares of the columns in use."""
+        pool = self.pool
+        most = np.zeros(self.groups)
+        np.maximum.at(most, pool.group, pool.theta)
+        pool.keep((pool.theta > 1e-4) | (pool.theta >= most[pool.group]))
+        before = pool.theta
+        self._mix(0.0, 1e-8)
+        if self.cost(before) < self.cost(pool.theta):
+            pool.theta = before
+        pool.keep(pool.theta > 1e-6)
+
     def _mix(self, tolerance: float, care: float) -> Floats:
         """Solve the master problem; prices of the lines ``(M, T)``."""
         pool, standing, count = self.pool, self.standing, self.count
-        columns = self.columns()
+        columns, order = self.columns()
+        columns = replace(columns, shared=columns.shared / count, local=columns.local / count)
         gap = min(standing.gap, 10.0)
         known = np.isfinite(gap) and np.isfinite(standing.gap)
         scale = abs(standing.bound) / count
@@ -236,23 +303,24 @@ class Coordinator:
         if not known and not pool.theta.any():
             distance = float(np.abs(pool.own).sum() / count + scale)
         found = shares(
-            columns / count,
-            self.own() / count,
-            pool.group,
+            columns,
+            self.own()[order] / count,
+            pool.group[order],
             self.groups,
             self._cells,
-            theta=pool.theta,
+            theta=pool.theta[order],
             price=standing.price[self.active],
             distance=max(distance, 1e-7),
             precision=care * min(0.1, max(gap if known else 1.0, tolerance / 2) / 10),
         )
         standing.iterations += found.iterations
-        pool.theta = found.theta
-        standing.cost = min(standing.cost, self.cost(found.theta))
+        pool.theta = np.empty(len(order))
+        pool.theta[order] = found.theta
+        standing.cost = min(standing.cost, self.cost(pool.theta))
         price = self._fixed.copy()
         price[self.active] = found.price
-        if self._narrowed:
-            self._widen(found.theta)
+        if self._partial:
+            self._widen(pool.theta)
         return price
 
     def _forget(self) -> None:
@@ -265,7 +333,9 @@ class Coordinator:
         least = np.full(self.groups, np.inf)
         np.minimum.at(least, pool.group, reduced)
         distance = standing.cost - standing.bound
-        far = (reduced - least[pool.group] >= 3 * distance) & (pool.theta <= 1e-3)
+        # no optimum has more of a column than distance / reduced cost; of many groups each has a part
+        most = distance * min(3.0, 30.0 / self.groups)
+        far = (reduced - least[pool.group] >= most) & (pool.theta <= 1e-3)
         pool.keep(~far)
 
     def _ask_again(self, sample: Ints) -> None:
@@ -281,6 +351,13 @@ class Coordinator:
         at = vector * classes + self.kind[pool.group]
         pool.flow, pool.own = self.sweeper.ask(pool.group, at, vectors, sample)
         pool.vector, pool.asked = vector, asked
+
+
+def _in_blocks(net: Network, active: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """The lines and steps of cells ``(M, T)``, shared ones first, then block by block."""
+    line, step = np.nonzero(active)
+    order = np.argsort(net.block[line], kind="stable")
+    return line[order].astype(np.int64), step[order].astype(np.int64)
 
 
 def active_cells(net: Network, active: tuple[Ints, Ints], count: int) -> Cells:

@@ -26,6 +26,8 @@ from gridleaf.plan.realise import schedules, settle_shares
 from gridleaf.plan.sweep import pack, sweeper
 
 GROUPS = 32
+MANY = 16
+"""With more classes of vehicles than this samples of each would be too small."""
 FEW = 5000
 """Fewer visits than this are coordinated in three quarters of the groups."""
 BOTH_KW = 1e-4
@@ -80,9 +82,21 @@ def solve_fleet(
         return late or (cancel is not None and cancel())
 
     groups = GROUPS if len(kind) >= FEW else 3 * GROUPS // 4
+    price = None
+    rungs = ladder(len(kind), gap)
+    if net.needed[net.only_limits].any() and len(first) > MANY:
+        # first as if only what all share had limits, in few groups: these prices are near the final
+        whole, lines, merged = net.shared()
+        with sweeper(pack(problem, prices, merged[kind], groups), workers) as vehicles:
+            coordinator = Coordinator(whole, vehicles, out_of_time, progress)
+            for share, _ in rungs[:-1]:
+                coordinator.level(share, 1e-3)
+        price = np.zeros(net.needed.shape)
+        price[lines] = coordinator.standing.price
+        rungs = rungs[-1:]
     with sweeper(pack(problem, prices, kind, groups), workers) as vehicles:
-        coordinator = Coordinator(net, vehicles, out_of_time, progress)
-        for share, tolerance in ladder(len(kind), gap):
+        coordinator = Coordinator(net, vehicles, out_of_time, progress, price)
+        for share, tolerance in rungs:
             coordinator.level(share, tolerance)
         settle_shares(coordinator, gap)
         result = schedules(coordinator, problem, prices, gap)

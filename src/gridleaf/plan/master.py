@@ -3,9 +3,11 @@
 minimise the cost of columns, flows and peaks, so that each group takes shares of its columns that sum
 to one, and the columns give the flows of the active cells (one line in one step). Mehrotra's
 predictor-corrector method, started from the last solution and stopped early, as in primal-dual column
-generation (Gondzio, Gonzalez-Brevis, Munari, EJOR 224, 2013). The normal matrix has one dense row for
+generation (Gondzio, Gonzalez-Brevis, Munari, EJOR 224, 2013). The normal matrix has one row for
 each active cell only: the sums of the shares and the peaks are eliminated first, and the columns of a
-group enter as differences from their mean, so that nothing cancels.
+group enter as differences from their mean, so that nothing cancels. Cells are shared by all columns
+or belong to one block (a part of the tree); the blocks are eliminated one by one, and what is left is
+dense in the shared cells.
 
 All numbers are per vehicle: energies [kWh], money [EUR].
 """
@@ -13,6 +15,7 @@ All numbers are per vehicle: energies [kWh], money [EUR].
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +51,21 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """What n columns put into the active cells [kWh], R0 of them shared, the others in B blocks.
+
+    ``shared`` is ``(n, R0)``. Block b has the rows ``row[b]..row[b + 1]``, all behind the shared ones,
+    and the columns ``column[b]..column[b + 1]``; ``local`` ``(n, L)`` is what these put into them, padded with
+    zeros. Columns of no block come first.
+    """
+
+    shared: Floats
+    local: Floats
+    row: Ints
+    column: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Shares:
     """``theta`` ``(n,)``, the price of each active cell ``(R,)`` [EUR/kWh], and how many iterations."""
 
@@ -57,7 +75,7 @@ class Shares:
 
 
 def shares(
-    columns: Floats,
+    columns: Columns,
     cost: Floats,
     group: Ints,
     groups: int,
@@ -68,7 +86,7 @@ def shares(
     distance: float,
     precision: float,
 ) -> Shares:
-    """Nearly optimal shares of columns ``(n, R)``, from the last ones.
+    """Nearly optimal shares of n columns, from the last ones.
 
     Parameters
     ----------
@@ -84,7 +102,8 @@ def shares(
     price = price.copy()
     try:
         iterations = _iterate(
-            columns, cost, group, groups, cells.rhs, cells.at, cells.sign, cells.cost, cells.upper,
+            columns.shared, columns.local, columns.row, columns.column, cost, group, groups,
+            cells.rhs, cells.at, cells.sign, cells.cost, cells.upper,
             cells.peak, cells.peak_at, cells.peak_of, cells.hours, cells.ceiling, cells.charge,
             cells.first_over, theta, price, distance, precision,
         )  # fmt: skip
@@ -165,14 +184,94 @@ def _substitute(factor: Floats, y: Floats) -> None:
 
 
 @compiled
+def _made(x: Floats, shared: Floats, local: Floats, row: Ints, column: Ints, rows: int) -> Floats:
+    """What shares of the columns put into the rows."""
+    out = np.zeros(rows)
+    out[: shared.shape[1]] = np.dot(x, shared)
+    for b in range(len(row) - 1):
+        for j in range(column[b], column[b + 1]):
+            for r in range(row[b], row[b + 1]):
+                out[r] += x[j] * local[j, r - row[b]]
+    return out
+
+
+@compiled
+def _seen(y: Floats, shared: Floats, local: Floats, row: Ints, column: Ints) -> Any:
+    """What multipliers of the rows are to the columns."""
+    out = np.dot(shared, y[: shared.shape[1]])
+    for b in range(len(row) - 1):
+        for j in range(column[b], column[b + 1]):
+            for r in range(row[b], row[b + 1]):
+                out[j] += y[r] * local[j, r - row[b]]
+    return out
+
+
+@compiled
+def _factor(
+    matrix: Floats, shared: Floats, local: Floats, diagonal: Floats, row: Ints, column: Ints,
+    factors: Floats, across: Floats,
+) -> Any:  # fmt: skip
+    """Eliminate the blocks; the factor of what is left.
+
+    ``shared`` and ``local`` are weighted columns, ``matrix`` ``(R0, R0)`` the shared part of the normal
+    matrix. Filled are the ``factors`` ``(B, L, L)`` of the blocks and ``across`` ``(R - R0, R0)``: the inverse
+    of each factor times its rows' part in the shared columns.
+    """
+    dense = shared.shape[1]
+    for b in range(len(row) - 1):
+        size, own = row[b + 1] - row[b], factors[b]
+        some = np.ascontiguousarray(local[column[b] : column[b + 1], :size])
+        own[:size, :size] = np.dot(some.T, some)
+        for r in range(size):
+            own[r, r] += diagonal[row[b] + r] + 1e-14
+        own[:size, :size] = np.linalg.cholesky(np.ascontiguousarray(own[:size, :size]))
+        part = np.dot(some.T, shared[column[b] : column[b + 1]])
+        for r in range(size):
+            for o in range(r):
+                for i in range(dense):
+                    part[r, i] -= own[r, o] * part[o, i]
+            for i in range(dense):
+                part[r, i] /= own[r, r]
+        across[row[b] - dense : row[b + 1] - dense] = part
+    if len(across):
+        matrix -= np.dot(across.T, across)
+    for r in range(dense):
+        matrix[r, r] += 1e-14
+    return np.linalg.cholesky(matrix)
+
+
+@compiled
+def _solve(factor: Floats, factors: Floats, across: Floats, row: Ints, y: Floats) -> None:
+    """Solve with the factors of :func:`_factor`, in place."""
+    dense = len(factor)
+    for b in range(len(row) - 1):
+        for r in range(row[b], row[b + 1]):
+            rest = y[r]
+            for o in range(row[b], r):
+                rest -= factors[b, r - row[b], o - row[b]] * y[o]
+            y[r] = rest / factors[b, r - row[b], r - row[b]]
+    if len(across):
+        y[:dense] -= np.dot(y[dense:], across)
+    _substitute(factor, y[:dense])
+    if len(across):
+        y[dense:] -= np.dot(across, y[:dense])
+    for b in range(len(row) - 1):
+        for r in range(row[b + 1] - 1, row[b] - 1, -1):
+            y[r] /= factors[b, r - row[b], r - row[b]]
+            for o in range(row[b], r):
+                y[o] -= factors[b, r - row[b], o - row[b]] * y[r]
+
+
+@compiled
 def _iterate(
-    columns: Floats, cost: Floats, group: Ints, groups: int, rhs: Floats, at: Ints, sign: Floats,
+    shared: Floats, local: Floats, row: Ints, column: Ints, cost: Floats, group: Ints, groups: int, rhs: Floats, at: Ints, sign: Floats,
     flow_cost: Floats, flow_upper: Floats, peak: Ints, peak_at: Ints, peak_of: Ints, hours: Floats,
     ceiling: Floats, charge: Floats, first_over: int, theta: Floats, price: Floats,
     distance: float, precision: float,
 ) -> int:  # fmt: skip
     """The interior point iterations; ``theta`` and ``price`` are where to start, and the result."""
-    n, rows = columns.shape
+    n, dense = shared.shape
+    wide, rows = local.shape[1], len(rhs)
     flows, peaks, peak_cells = len(at), len(charge), len(peak_at)
     rest = flows + peaks + peak_cells
     size = n + rest
@@ -184,14 +283,14 @@ def _iterate(
 
     # a bit of every column, and prices that are feasible for all of them
     x[:n] = theta
-    s[:n] = cost + np.dot(columns, price)
+    s[:n] = cost + _seen(price, shared, local, row, column)
     for j in range(n):
         y_group[group[j]] = min(y_group[group[j]], s[j])
     for j in range(n):
         s[j] += 0.1 * distance - y_group[group[j]]
     y_group -= 0.1 * distance
     # flows as the columns make them, kept off their bounds
-    drawn = np.dot(theta, columns) - rhs
+    drawn = _made(theta, shared, local, row, column, rows) - rhs
     x[n:] = 1e-3
     for v in range(flows):
         wanted = -sign[v] * drawn[at[v]]
@@ -221,11 +320,17 @@ def _iterate(
     z, d, t = np.full(size, np.inf), np.empty(size), np.empty(size)
     rs, rq, dual, scaled = np.empty(size), np.zeros(size), np.empty(size), np.empty(size)
     dx, ds, dq = np.zeros(size), np.zeros(size), np.zeros(size)
-    work, root = np.empty((n, rows)), np.empty(n)
+    work, work_local, root = np.empty((n, dense)), np.empty((n, wide)), np.empty(n)
+    block = np.full(groups, -1)
+    for part in range(len(row) - 1):
+        for j in range(column[part], column[part + 1]):
+            block[group[j]] = part
+    factors = np.empty((len(row) - 1, wide, wide))
+    across = np.empty((rows - dense, dense))
     iteration = 0
     while iteration < MOST_ITERATIONS:
         # what is missing in the rows and columns
-        cell = rhs - np.dot(x[:n], columns)
+        cell = rhs - _made(x[:n], shared, local, row, column, rows)
         peak_cell = ceiling.copy()
         made, made_peak = np.zeros(rows), np.zeros(peak_cells)
         _scatter(x[n:], at, sign, peak, peak_of, hours, peaks, made, made_peak)
@@ -234,11 +339,11 @@ def _iterate(
         whole = np.ones(groups)
         for j in range(n):
             whole[group[j]] -= x[j]
-        by_cell = np.dot(columns, y)
+        by_cell = _seen(y, shared, local, row, column)
         for j in range(n):
             dual[j] = c[j] - s[j] - by_cell[j] - y_group[group[j]]
         _gradient(y, y_peak, at, sign, peak, peak_of, hours, peaks, seen)
-        gap = objective = 0.0
+        gap, objective = 0.0, 0.0
         for v in range(size):
             gap += x[v] * s[v]
             objective += c[v] * x[v]
@@ -260,27 +365,37 @@ def _iterate(
         mu = gap / (size + bounded)
 
         # the normal matrix of the active cells
-        weight, centre = np.zeros(groups), np.zeros((groups, rows))
+        weight, centre = np.zeros(groups), np.zeros((groups, dense))
+        centre_local = np.zeros((groups, wide))
         for v in range(size):
             d[v] = 1.0 / (s[v] / x[v] + q[v] / z[v])
         for j in range(n):
             weight[group[j]] += d[j]
-            for r in range(rows):
-                centre[group[j], r] += d[j] * columns[j, r]
+            for r in range(dense):
+                centre[group[j], r] += d[j] * shared[j, r]
+            for r in range(wide):
+                centre_local[group[j], r] += d[j] * local[j, r]
         for g in range(groups):
-            for r in range(rows):
+            for r in range(dense):
                 centre[g, r] /= weight[g]
+            for r in range(wide):
+                centre_local[g, r] /= weight[g]
         for j in range(n):
             root[j] = np.sqrt(d[j])
-            for r in range(rows):
-                work[j, r] = root[j] * (columns[j, r] - centre[group[j], r])
+            for r in range(dense):
+                work[j, r] = root[j] * (shared[j, r] - centre[group[j], r])
+            for r in range(wide):
+                work_local[j, r] = root[j] * (local[j, r] - centre_local[group[j], r])
         matrix = np.dot(work.T, work)
         seen_by, e, inner = np.zeros(peak_cells), np.empty(peak_cells), np.zeros(peaks)
+        diagonal = np.zeros(rows)
         for v in range(flows):
             if peak[v] >= 0:
                 seen_by[peak[v]] += d[n + v]
             else:
-                matrix[at[v], at[v]] += d[n + v]
+                diagonal[at[v]] += d[n + v]
+        for r in range(dense):
+            matrix[r, r] += diagonal[r]
         for p in range(peak_cells):
             free = d[n + flows + peaks + p]
             e[p] = seen_by[p] + free
@@ -295,9 +410,7 @@ def _iterate(
                         inner[peak_of[p]] * seen_by[p] * hours[p] / e[p]
                         * seen_by[o] * hours[o] / e[o]
                     )  # fmt: skip
-        for r in range(rows):
-            matrix[r, r] += 1e-14
-        factor = np.linalg.cholesky(matrix)
+        factor = _factor(matrix, work, work_local, diagonal, row, column, factors, across)
 
         for corrector in range(2):
             if corrector == 0:
@@ -324,7 +437,13 @@ def _iterate(
             for j in range(n):
                 r_group[group[j]] += scaled[j]
                 root[j] = np.sqrt(d[j]) * t[j]
-            r_cell = cell + np.dot(root, work) - np.dot(whole, centre)
+            r_cell = cell + _made(root, work, work_local, row, column, rows)
+            r_cell[:dense] -= np.dot(whole, centre)
+            for g in range(groups):
+                own = block[g]
+                if own >= 0:
+                    for r in range(row[own], row[own + 1]):
+                        r_cell[r] -= whole[g] * centre_local[g, r - row[own]]
             r_peak = peak_cell.copy()
             _scatter(scaled[n:], at, sign, peak, peak_of, hours, peaks, r_cell, r_peak)
             dy_peak, sums = np.empty(peak_cells), np.empty(peaks)
@@ -332,11 +451,11 @@ def _iterate(
             dy = r_cell
             for p in range(peak_cells):
                 dy[peak_at[p]] += seen_by[p] * dy_peak[p]
-            _substitute(factor, dy)
+            _solve(factor, factors, across, row, dy)
             for p in range(peak_cells):
                 r_peak[p] += seen_by[p] * dy[peak_at[p]]
             _solve_peaks(r_peak, e, inner, peak_of, hours, dy_peak, sums)
-            moved = np.dot(work, dy)
+            moved = _seen(dy, work, work_local, row, column)
             for g in range(groups):
                 r_group[g] /= weight[g]
             for j in range(n):
@@ -351,7 +470,12 @@ def _iterate(
                 dq[v] = (rq[v] + q[v] * dx[v]) / z[v]
         if not np.isfinite(dx.sum() + ds.sum() + dq.sum() + dy.sum()):
             break  # as precise as it gets
-        dy_group = r_group - np.dot(centre, dy)
+        dy_group = r_group - np.dot(centre, dy[:dense])
+        for g in range(groups):
+            own = block[g]
+            if own >= 0:
+                for r in range(row[own], row[own + 1]):
+                    dy_group[g] -= centre_local[g, r - row[own]] * dy[r]
         a = 0.99 * _longest(x, dx, _longest(z[n:], -dx[n:], 1.0 / 0.99))
         b = 0.99 * _longest(s, ds, _longest(q[n : n + flows], dq[n : n + flows], 1.0 / 0.99))
         a, b = min(a, 1.0), min(b, 1.0)

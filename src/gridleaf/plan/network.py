@@ -19,6 +19,7 @@ from gridleaf.plan.problem import (
     Penalties,
     Problem,
     filled,
+    from_the_roots,
     parents,
     places,
 )
@@ -48,6 +49,8 @@ class Network:
     demand: Floats
     so_far: Floats
     needed: NDArray[np.bool_]
+    block: Ints
+    """``(M,)``: the part of the tree that the line belongs to with all its classes; -1 where shared."""
 
     def price_of_classes(self, price: Floats) -> Floats:
         """What each class pays for energy ``(P, T)``, from prices of the lines ``(M, T)``."""
@@ -62,6 +65,32 @@ class Network:
         """Whether no line can gain by importing and exporting at once."""
         both = (self.high > 0) & (self.low < 0)
         return not (self.needed & (self.sell > self.buy) & both).any()
+
+    @property
+    def only_limits(self) -> NDArray[np.bool_]:
+        """``(M,)`` the lines of a part of the tree that have limits but no prices."""
+        free = ((self.buy == 0) & (self.sell == 0)).all(axis=1)
+        return np.asarray(free & (self.demand <= 0) & (self.block >= 0))
+
+    def shared(self) -> tuple[Network, Ints, Ints]:
+        """The network without the limits of its parts, its lines, and the class there of each class.
+
+        Classes that differ in nothing but such limits are one.
+        """
+        lines = np.flatnonzero(~self.only_limits)
+        marks = self.incidence[lines].toarray()
+        _, first, kind = np.unique(marks, axis=1, return_index=True, return_inverse=True)
+        kept = {
+            name: getattr(self, name)[lines]
+            for name in (
+                "load", "low", "high", "limit_in", "limit_out", "buy", "sell", "over", "demand",
+                "so_far", "needed",
+            )
+        }  # fmt: skip
+        incidence = csr_array(marks[:, first])
+        block = np.full(len(lines), -1, dtype=np.int64)
+        whole = Network(incidence=incidence, step_h=self.step_h, block=block, **kept)
+        return whole, lines, kind.reshape(-1)
 
     def slope(self, flow: Floats) -> Floats:
         """What one more kWh costs ``(M, T)`` [EUR/kWh], within the limits and below the peak."""
@@ -183,7 +212,40 @@ def network(problem: Problem, prices: Penalties, kind: Ints, first: Ints) -> Net
         demand=demand,
         so_far=so_far,
         needed=needed,
+        block=_blocks(incidence, parent, demand),
     )
+
+
+def _blocks(incidence: csr_array, parent: Ints, demand: Floats) -> Ints:
+    """The part of the tree that each line belongs to ``(M,)``, -1 for what is shared.
+
+    A part hangs from a node with no more than half of the classes below it. Where highest powers are
+    paid, and rows over several parts, are shared.
+    """
+    lines, classes = incidence.shape
+    block = np.full(lines, -1, dtype=np.int64)
+    if classes < 2:
+        return block
+    below = np.diff(incidence.indptr)
+    own = (below <= classes / 2) & (demand <= 0)
+    at_class = np.full(classes, -1, dtype=np.int64)
+    count = 0
+    for k in from_the_roots(parent):
+        above = parent[k]
+        if above >= 0 and block[above] >= 0:
+            block[k] = block[above] if demand[k] <= 0 else -1
+        elif own[k] and below[k]:
+            block[k] = count
+            count += 1
+        if block[k] >= 0:
+            at_class[incidence.indices[incidence.indptr[k] : incidence.indptr[k + 1]]] = block[k]
+    for m in range(len(parent), lines):
+        touched = np.unique(
+            at_class[incidence.indices[incidence.indptr[m] : incidence.indptr[m + 1]]]
+        )
+        if len(touched) == 1:
+            block[m] = touched[0]
+    return block
 
 
 def _possible(problem: Problem, kind: Ints, count: int) -> tuple[Floats, Floats]:

@@ -19,6 +19,8 @@ INSIDE = 1e-7
 """Limits are aimed at less this share of them, so that rounding does not break them [-]."""
 IN_USE = (1e-2, 2e-3, 1e-5, 0.0)
 """Only columns with a larger share are mixed, if that is good enough."""
+MANY_GROUPS = 64
+"""With more groups than this the simplex method would take too long."""
 LARGE = 20_000_000
 """Schedules with more numbers than this are single precision."""
 
@@ -39,6 +41,9 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
     vehicle is asked once for each column of its group that is left.
     """
     pool, standing = coordinator.pool, coordinator.standing
+    if coordinator.groups > MANY_GROUPS:
+        coordinator.polish()
+        return
     theta = pool.theta
     best = coordinator.cost(theta)
     for least in IN_USE:
@@ -67,12 +72,11 @@ def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
     cells = active_cells(inside, coordinator.active, count)
     n, nv, k, nq = len(use), len(cells.at), len(cells.charge), len(cells.peak_at)
     rows, groups = len(cells.rhs), coordinator.groups
-    columns = coordinator.columns()[use] / count
-    column, row = np.nonzero(columns)
+    row, column, entry = coordinator.entries(use)
     variable = np.arange(nv)
     seen = cells.peak >= 0
     entries = [
-        (row, column, columns[column, row]),
+        (row, column, entry / count),
         (rows + pool.group[use], np.arange(n), np.ones(n)),
         (cells.at, n + variable, cells.sign),
         (rows + groups + cells.peak[seen], n + variable[seen], np.ones(int(seen.sum()))),

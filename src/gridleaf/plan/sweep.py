@@ -25,6 +25,10 @@ CHUNK = 2000
 """Vehicles in one piece of work."""
 INLINE = 1500
 """Fewer vehicles than this are not worth another thread."""
+LEAST_GROUPS = 3
+"""Each of several classes is cut into as many groups as this, if it has the vehicles."""
+ALIKE = 8
+"""Fewer vehicles than this are not cut any further."""
 GOLDEN = 0.6180339887
 
 
@@ -56,7 +60,9 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
     sizes = np.bincount(kind)
     present = np.flatnonzero(sizes)
     sizes = sizes[present]
-    parts = np.clip(np.rint(groups * sizes / max(count, 1)).astype(np.int64), 1, sizes)
+    least = np.minimum(-(-sizes // ALIKE), LEAST_GROUPS if len(sizes) > 1 else 1)
+    parts = np.rint(groups * sizes / max(count, 1)).astype(np.int64)
+    parts = np.minimum(np.maximum(parts, least), sizes)
     first = np.concatenate(([0], np.cumsum(sizes)[:-1])) if len(sizes) else np.zeros(0, np.int64)
     edges = [
         start + np.arange(part + 1) * size // part
