@@ -26,6 +26,8 @@ from gridleaf.plan.realise import schedules, settle_shares
 from gridleaf.plan.sweep import pack, sweeper
 
 GROUPS = 32
+DEAR = 50_000
+"""Before so many vehicles are asked again it pays to make the columns few."""
 MANY = 16
 """With more classes of vehicles than this samples of each would be too small."""
 FEW = 5000
@@ -97,6 +99,8 @@ def solve_fleet(
     with sweeper(pack(problem, prices, kind, groups), workers) as vehicles:
         coordinator = Coordinator(net, vehicles, out_of_time, progress, price)
         for share, tolerance in rungs:
+            if share * len(kind) >= DEAR and coordinator.pool.theta.any():
+                settle_shares(coordinator, tolerance)
             coordinator.level(share, tolerance)
         settle_shares(coordinator, gap)
         result = schedules(coordinator, problem, prices, gap)
@@ -119,7 +123,7 @@ def solve_fleet(
 
 def ladder(count: int, gap: float) -> list[tuple[float, float]]:
     """Which share of the fleet to ask, and to which gap, until it is all of it."""
-    samples = [(300, 5e-3), (1000, 1e-3), (10_000, 3e-5), (100_000, 3e-5)]
+    samples = [(300, 5e-3), (1000, 1e-3), (10_000, 3e-5), (100_000, 5e-5)]
     if count < 50_000:
         samples = [(300, 3e-3), (1000, 5e-4)]
     below = [

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.instances import OPTIMUM, depot, fleet
+from benchmarks.instances import OPTIMUM, depot, feeder, fleet
 from small_problems import small
 
 from gridleaf.domain.errors import PlanningFailed, ProblemError
-from gridleaf.plan import Nodes, Plan, Problem, Progress, Visits, bill, solve, verify
+from gridleaf.plan import Plan, Problem, Progress, Visits, bill, solve, verify
 from gridleaf.plan.fleet import solve_fleet
 
 
@@ -163,33 +163,9 @@ def test_nan_is_refused_by_name() -> None:
         solve(bad)
 
 
-def feeder(sites: int, cars: int) -> Problem:
-    """One feeder with a meter, and sites with limits of their own."""
-    one = fleet(sites * cars)
-    count, steps = sites * cars, 96
-    load = np.repeat(one.nodes.load_kw / sites, sites, axis=0)
-    limit = np.full((sites, steps), 1.1 * one.nodes.import_limit_kw[0, 0] / sites)
-    nan = np.full((sites, steps), np.nan)
-    nodes = one.nodes
-    return replace(
-        one,
-        visits=replace(one.visits, node=tuple(f"s{i % sites}" for i in range(count))),
-        nodes=Nodes(
-            id=("site", *(f"s{k}" for k in range(sites))),
-            parent=("", *["site"] * sites),
-            import_limit_kw=np.concatenate((nodes.import_limit_kw, limit)),
-            export_limit_kw=np.concatenate((nodes.export_limit_kw, limit / 2)),
-            load_kw=np.concatenate((nodes.load_kw, load)),
-            import_price_eur_per_kwh=np.concatenate((nodes.import_price_eur_per_kwh, nan)),
-            export_price_eur_per_kwh=np.concatenate((nodes.export_price_eur_per_kwh, nan)),
-            demand_charge_eur_per_kw=np.zeros(sites + 1),
-            peak_so_far_kw=np.zeros(sites + 1),
-        ),
-    )
-
-
-def test_a_feeder_with_sites() -> None:
-    agreed(feeder(4, 20))
+@pytest.mark.parametrize(("sites", "cars"), [(4, 20), (20, 10)])
+def test_a_feeder_with_sites(sites: int, cars: int) -> None:
+    agreed(feeder(sites, cars))
 
 
 def test_many_steps() -> None:
