@@ -1,4 +1,4 @@
-"""Planning: the problem, its exact solution with proof, plain rules, and the independent check.
+"""Planning: the problem, two ways to solve it with proof, plain rules, and the independent check.
 
 A :class:`Problem` goes into :func:`solve` and comes out as a :class:`Plan` with real schedules, what
 they cost and a proven lower bound; :func:`verify` recomputes all of it from the schedules alone.
@@ -7,6 +7,7 @@ they cost and a proven lower bound; :func:`verify` recomputes all of it from the
 from __future__ import annotations
 
 from gridleaf.plan.cost import Bill, bill
+from gridleaf.plan.exact import solve_exact
 from gridleaf.plan.files import (
     plan_document,
     plan_of,
@@ -50,6 +51,7 @@ __all__ = [
     "read_plan",
     "read_problem",
     "solve",
+    "solve_exact",
     "verify",
     "write_plan",
     "write_problem",
