@@ -1,7 +1,7 @@
 """Both planners beside the exact one's solver called directly, and where the time goes.
 
 ``python -m benchmarks plan [--visits 10,100,1000] [--variants core,full] [--methods exact,fleet]
-[--gap 1e-4] [--sites 64x50] [--repeat 5] [--peers highs,highs-ipm,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge and energy for
+[--gap 1e-4] [--sites 64x50] [--replan 10000] [--repeat 5] [--peers highs,highs-ipm,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge and energy for
 every visit and step of its window, import and export for every step) and their own defaults, on one
 thread; the fleet method asks vehicles on all processors. Every plan of ours is checked. The first call
 of the fleet method, which may have to compile, is not counted.
@@ -26,10 +26,11 @@ from rich.table import Table
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csc_array
 
-from benchmarks.instances import OPTIMUM, depot, feeder, fleet
+from benchmarks.instances import OPTIMUM, changed, depot, feeder, fleet
 from gridleaf.domain.clock import stopwatch
 from gridleaf.plan import Plan, Problem, bill, check, columns, penalties, solve, verify
 from gridleaf.plan import fleet as fleet_method
+from gridleaf.plan.columns import Memory
 from gridleaf.plan.exact import lower_bound, simplex
 from gridleaf.plan.lp import build
 from gridleaf.plan.method import Method
@@ -209,6 +210,32 @@ def fleet_stages(problem: Problem, gap: float) -> dict[str, float]:
     return spent | {"rest": whole - sum(spent.values())}
 
 
+def replanned(count: int, variant: str, prices: bool, gap: float, repeat: int) -> dict[str, Any]:
+    """The fleet method after each of some changes, from what it left and from nothing."""
+    problem = fleet(count, "full" if variant == "full" else "core")
+    memory = Memory()
+    solve(problem, method="fleet", gap=gap, warm=memory)
+    warm, cold, gaps, accepted = [], [], [], True
+    for seed in range(repeat):
+        problem = changed(problem, seed, prices=prices)
+        began = stopwatch()
+        plan = solve(problem, method="fleet", gap=gap, warm=memory)
+        warm.append(stopwatch() - began)
+        began = stopwatch()
+        solve(problem, method="fleet", gap=gap)
+        cold.append(stopwatch() - began)
+        gaps.append(plan.gap)
+        accepted = accepted and verify(problem, plan) == []
+    what = "cars, prices and load" if prices else "3 % of the cars"
+    return {
+        "problem": f"{count} {variant}, {what}",
+        "warm_s": statistics.median(warm),
+        "cold_s": statistics.median(cold),
+        "gap": max(gaps),
+        "accepted": accepted,
+    }
+
+
 def measure(
     problems: list[tuple[str, Problem, float | None]],
     methods: list[str],
@@ -269,6 +296,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--methods", default="exact,fleet")
     parser.add_argument("--gap", type=float, default=1e-4, help="of the fleet method")
     parser.add_argument("--sites", default="", help="feeders, as sites x visits: 64x50,8x50")
+    parser.add_argument("--replan", default="", help="visits after a small change: 1000,10000")
     parser.add_argument("--peers", default="highs,highs-ipm,scipy", help="'' for none")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--depots", action=argparse.BooleanOptionalAction, default=True)
@@ -295,8 +323,14 @@ def main(argv: list[str]) -> None:
         [peer for peer in args.peers.split(",") if peer],
         args.repeat,
     )
+    again = [
+        replanned(int(count), variant, prices, args.gap, args.repeat)
+        for count in filter(None, args.replan.split(","))
+        for variant in args.variants.split(",")
+        for prices in (False, True)
+    ]
     if args.json:
-        print(json.dumps(records))
+        print(json.dumps([*records, *again]))
         return
     table = Table(title="Planning: whole calls")
     for head in ("problem", "planner", "median s", "from", "to", "objective", "gap", "check"):
@@ -320,6 +354,17 @@ def main(argv: list[str]) -> None:
     console = Console(width=110)
     console.print(table)
     console.print(parts)
+    if again:
+        after = Table("problem", "warm s", "cold s", "gap", "check", title="Planning again")
+        for line in again:
+            after.add_row(
+                line["problem"],
+                f"{line['warm_s']:.3f}",
+                f"{line['cold_s']:.3f}",
+                f"{line['gap']:.1e}",
+                "accepted" if line["accepted"] else "REFUSED",
+            )
+        console.print(after)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,46 @@ class Pool:
 
 
 @dataclass(slots=True)
+class Memory:
+    """What a search leaves for the next one of a problem that differs a little.
+
+    Hand the same one to one call of ``plan.solve`` after the other. It fits problems of the same nodes,
+    rows and steps; where it does not fit it is not used.
+    """
+
+    pool: Pool | None = None
+    price: Floats | None = None
+    buy: Floats | None = None
+    sell: Floats | None = None
+    groups: int = 0
+    incidence: Floats | None = None
+
+    def fits(self, net: Network, groups: int) -> bool:
+        """Whether there is something to start from."""
+        return (
+            self.price is not None
+            and self.incidence is not None
+            and self.price.shape == net.needed.shape
+            and self.groups == groups
+            and np.array_equal(self.incidence, net.incidence.toarray())
+        )
+
+    def moved(self, net: Network) -> bool:
+        """Whether a meter's price has changed since."""
+        assert self.buy is not None
+        assert self.sell is not None
+        return not (np.array_equal(self.buy, net.buy) and np.array_equal(self.sell, net.sell))
+
+
+def _follow(price: Floats, old: Floats, new: Floats) -> Floats:
+    """Prices that keep their side of a meter's price when that moves, and stay on it where they are."""
+    near = np.abs(price - old) <= 1e-9
+    return np.where(
+        near, new, np.where(price > old, np.maximum(price, new), np.minimum(price, new))
+    )
+
+
+@dataclass(slots=True)
 class Standing:
     """Prices of the lines ``(M, T)``, the best bound and the best cost so far [EUR]."""
 
@@ -119,6 +159,28 @@ class Coordinator:
         self._narrowed = False
         self._lowest = net.sell - net.over[:, None]
         self._highest = net.buy + net.over[:, None] + net.demand[:, None] / net.step_h
+
+    def remember(self, memory: Memory) -> None:
+        """Leave the shares and prices for the next search."""
+        memory.pool, memory.price = self.pool, self.standing.price
+        memory.buy, memory.sell = self.net.buy, self.net.sell
+        memory.groups, memory.incidence = self.groups, self._weights
+
+    def recall(self, memory: Memory) -> None:
+        """Start from a memory that fits; prices that followed the meters' follow them again."""
+        pool, price, net = memory.pool, memory.price, self.net
+        assert pool is not None
+        assert price is not None
+        assert memory.buy is not None
+        assert memory.sell is not None
+        asked = pool.asked
+        for old, new in ((memory.buy, net.buy), (memory.sell, net.sell)):
+            if not np.array_equal(old, new):
+                classes = net.price_of_classes(old), net.price_of_classes(new)
+                price = _follow(price, old, new)
+                asked = [_follow(prices, *classes) for prices in asked]
+        self.pool = replace(pool, asked=asked)
+        self.standing = Standing(price)
 
     def level(self, share: float, tolerance: float) -> None:
         """Ask a share of the fleet until its gap is below the tolerance."""

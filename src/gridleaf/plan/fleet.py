@@ -8,7 +8,7 @@ import numpy as np
 
 from gridleaf.domain.clock import stopwatch
 from gridleaf.domain.errors import PlanningFailed
-from gridleaf.plan.columns import Coordinator
+from gridleaf.plan.columns import Coordinator, Memory
 from gridleaf.plan.cost import finish
 from gridleaf.plan.network import classes, network
 from gridleaf.plan.problem import (
@@ -42,6 +42,7 @@ def solve_fleet(
     gap: float = 1e-4,
     time_limit_s: float | None = None,
     workers: int | None = None,
+    warm: Memory | None = None,
     cancel: Callable[[], bool] | None = None,
     progress: Callable[[Progress], None] | None = None,
     timer: Callable[[], float] = stopwatch,
@@ -49,7 +50,7 @@ def solve_fleet(
     """A plan within a relative gap of the cheapest, for any number of vehicles.
 
     See :mod:`gridleaf.plan.columns` for how. Out of time or cancelled, the plan is the best so far, with
-    its gap. The same problem gives the same plan, on any number of threads.
+    its gap. The number of threads changes nothing but rounding.
 
     Parameters
     ----------
@@ -59,6 +60,8 @@ def solve_fleet(
         After so long no more prices are asked [s]; writing the schedules comes on top.
     workers
         Threads; as many as processors when absent.
+    warm
+        What the last search left; this one starts from it and leaves its own.
     cancel
         Asked now and then; true ends the search like the time limit.
     progress
@@ -86,7 +89,13 @@ def solve_fleet(
     groups = GROUPS if len(kind) >= FEW else 3 * GROUPS // 4
     price = None
     rungs = ladder(len(kind), gap)
-    if net.needed[net.only_limits].any() and len(first) > MANY:
+    fleet = pack(problem, prices, kind, groups)
+    memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
+    if memory is not None and len(kind) >= DEAR and memory.moved(net):
+        memory = None  # to ask all of them again costs more than to begin with few
+    if memory is not None:
+        rungs = rungs[-1:]
+    elif net.needed[net.only_limits].any() and len(first) > MANY:
         # first as if only what all share had limits, in few groups: these prices are near the final
         whole, lines, merged = net.shared()
         with sweeper(pack(problem, prices, merged[kind], groups), workers) as vehicles:
@@ -96,13 +105,17 @@ def solve_fleet(
         price = np.zeros(net.needed.shape)
         price[lines] = coordinator.standing.price
         rungs = rungs[-1:]
-    with sweeper(pack(problem, prices, kind, groups), workers) as vehicles:
+    with sweeper(fleet, workers) as vehicles:
         coordinator = Coordinator(net, vehicles, out_of_time, progress, price)
+        if memory is not None:
+            coordinator.recall(memory)
         for share, tolerance in rungs:
             if share * len(kind) >= DEAR and coordinator.pool.theta.any():
                 settle_shares(coordinator, tolerance)
             coordinator.level(share, tolerance)
         settle_shares(coordinator, gap)
+        if warm is not None:
+            coordinator.remember(warm)
         result = schedules(coordinator, problem, prices, gap)
     both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
     notes = []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gridleaf.domain.clock import stopwatch
 from gridleaf.plan.exact import solve_exact
 from gridleaf.plan.problem import Plan, Problem, Progress
+
+if TYPE_CHECKING:
+    from gridleaf.plan.columns import Memory
 
 Method = Literal["auto", "exact", "fleet"]
 
@@ -22,6 +25,7 @@ def solve(
     time_limit_s: float | None = None,
     method: Method = "auto",
     workers: int | None = None,
+    warm: Memory | None = None,
     cancel: Callable[[], bool] | None = None,
     progress: Callable[[Progress], None] | None = None,
     timer: Callable[[], float] = stopwatch,
@@ -41,6 +45,9 @@ def solve(
         For the solver [s]; none when absent. The fleet method then returns its best plan.
     workers
         Threads of the fleet method; as many as processors when absent.
+    warm
+        Of the fleet method: an empty ``gridleaf.plan.columns.Memory`` at first, the same one when the problem has changed a
+        little. The search starts from what the last one left there.
     cancel
         Asked now and then by the fleet method; true ends it like the time limit.
     progress
@@ -70,6 +77,7 @@ def solve(
         gap=gap,
         time_limit_s=time_limit_s,
         workers=workers,
+        warm=warm,
         cancel=cancel,
         progress=progress,
         timer=timer,

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.instances import OPTIMUM, depot, feeder, fleet
+from benchmarks.instances import OPTIMUM, changed, depot, feeder, fleet
 from small_problems import small
 
 from gridleaf.domain.errors import PlanningFailed, ProblemError
 from gridleaf.plan import Plan, Problem, Progress, Visits, bill, solve, verify
+from gridleaf.plan.columns import Memory
 from gridleaf.plan.fleet import solve_fleet
 
 
@@ -55,12 +56,13 @@ def test_the_bill_is_that_of_the_schedules() -> None:
     np.testing.assert_allclose(again.import_kw, plan.import_kw, atol=1e-6)
 
 
-def test_the_same_problem_gives_the_same_plan_on_any_number_of_threads() -> None:
+def test_the_number_of_threads_changes_nothing_but_rounding() -> None:
     problem = fleet(2000)
     one, two, three = (solve_fleet(problem, workers=workers) for workers in (1, 2, 3))
     for other in (two, three):
-        np.testing.assert_array_equal(one.charge_kw, other.charge_kw)
-        assert one.lower_bound_eur == other.lower_bound_eur
+        np.testing.assert_allclose(one.charge_kw, other.charge_kw, atol=1e-4)
+        assert one.lower_bound_eur == pytest.approx(other.lower_bound_eur, rel=1e-8)
+        assert one.objective_eur == pytest.approx(other.objective_eur, rel=1e-8)
 
 
 def test_auto_takes_the_exact_method_for_small_problems_and_for_integers() -> None:
@@ -83,6 +85,31 @@ def test_out_of_time_there_is_still_a_plan_with_an_honest_gap() -> None:
     at_once = solve_fleet(problem, time_limit_s=0.0)
     assert verify(problem, at_once) == []
     assert at_once.lower_bound_eur <= plan.objective_eur
+
+
+@pytest.mark.parametrize("prices", [False, True])
+def test_a_search_starts_from_what_the_last_one_left(prices: bool) -> None:
+    problem, memory = fleet(2000, "full"), Memory()
+    rounds: list[int] = []
+    solve_fleet(problem, warm=memory, progress=lambda told: rounds.append(told.rounds))
+    first = len(rounds)
+    for seed in range(3):
+        problem = changed(problem, seed, prices=prices)
+        rounds.clear()
+        plan = solve_fleet(problem, warm=memory, progress=lambda told: rounds.append(told.rounds))
+        assert len(rounds) < first / 2
+        assert plan.gap <= 1e-4
+        assert verify(problem, plan) == []
+        cold = solve_fleet(problem)
+        assert plan.lower_bound_eur <= cold.objective_eur
+        assert cold.lower_bound_eur <= plan.objective_eur
+
+
+def test_a_memory_that_does_not_fit_is_not_used() -> None:
+    memory = Memory()
+    solve_fleet(feeder(4, 20), warm=memory)
+    agreed(depot(40), warm=memory)
+    agreed(fleet(100), warm=memory)
 
 
 def test_it_can_be_cancelled_and_tells_how_far_it_is() -> None:
