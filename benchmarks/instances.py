@@ -7,6 +7,7 @@ grow with the distance, circuits, phases.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -82,6 +83,63 @@ def fleet(count: int, variant: Literal["core", "full"] = "core", seed: int = 0) 
             export_price_eur_per_kwh=(0.8 * price - 0.01 if full else price)[None, :],
             demand_charge_eur_per_kw=np.array([0.35 if full else 0.0]),
             peak_so_far_kw=np.zeros(1),
+        ),
+    )
+
+
+def changed(problem: Problem, seed: int, *, prices: bool) -> Problem:
+    """The problem a little later: 3 % of the vehicles are others, and prices and load if wanted.
+
+    These have 5 % more energy and leave up to 4 steps earlier or later; prices and load follow random
+    walks of 0.3 % a step.
+    """
+    rng = np.random.default_rng(seed)
+    visits, nodes = problem.visits, problem.nodes
+    count, steps = len(visits.id), len(problem.step_h)
+    other = rng.random(count) < 0.03
+    energy = np.where(
+        other, np.minimum(visits.energy_kwh * 1.05, visits.max_kwh), visits.energy_kwh
+    )
+    later = np.clip(visits.depart + rng.integers(-4, 5, count), visits.arrive + 1, steps)
+    depart = np.where(other, later, visits.depart)
+    reach = energy + 0.9 * visits.charge_kw * visits.charge_efficiency * STEP_H * (
+        depart - visits.arrive
+    )
+    within = np.maximum(np.minimum(visits.target_kwh, reach), visits.min_kwh)
+    target = np.where(other, within, visits.target_kwh)
+    if prices:
+        walk, load = (1 + 0.003 * np.cumsum(rng.normal(size=steps)) for _ in range(2))
+        nodes = replace(
+            nodes,
+            import_price_eur_per_kwh=nodes.import_price_eur_per_kwh * walk,
+            export_price_eur_per_kwh=nodes.export_price_eur_per_kwh * walk,
+            load_kw=nodes.load_kw * load,
+        )
+    visits = replace(visits, energy_kwh=energy, depart=depart, target_kwh=target)
+    return replace(problem, visits=visits, nodes=nodes)
+
+
+def feeder(sites: int, cars: int) -> Problem:
+    """One feeder that is metered, and ``sites`` below it, each with ``cars`` visits and limits of its own."""
+    one = fleet(sites * cars)
+    count, steps = sites * cars, STEPS
+    load = np.repeat(one.nodes.load_kw / sites, sites, axis=0)
+    limit = np.full((sites, steps), 1.1 * one.nodes.import_limit_kw[0, 0] / sites)
+    nan = np.full((sites, steps), np.nan)
+    nodes = one.nodes
+    return replace(
+        one,
+        visits=replace(one.visits, node=tuple(f"s{i % sites}" for i in range(count))),
+        nodes=Nodes(
+            id=("site", *(f"s{k}" for k in range(sites))),
+            parent=("", *["site"] * sites),
+            import_limit_kw=np.concatenate((nodes.import_limit_kw, limit)),
+            export_limit_kw=np.concatenate((nodes.export_limit_kw, limit / 2)),
+            load_kw=np.concatenate((nodes.load_kw, load)),
+            import_price_eur_per_kwh=np.concatenate((nodes.import_price_eur_per_kwh, nan)),
+            export_price_eur_per_kwh=np.concatenate((nodes.export_price_eur_per_kwh, nan)),
+            demand_charge_eur_per_kw=np.zeros(sites + 1),
+            peak_so_far_kw=np.zeros(sites + 1),
         ),
     )
 

@@ -1,9 +1,10 @@
-"""The exact planner beside its solver called directly, and where its time goes.
+"""Both planners beside the exact one's solver called directly, and where the time goes.
 
-``python -m benchmarks plan [--visits 10,100,1000] [--variants core,full] [--repeat 5] [--peers
-highs,highs-ipm,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge and energy for
-every visit and step of its window, import and export for every step) and their own defaults; one
-thread for all.
+``python -m benchmarks plan [--visits 10,100,1000] [--variants core,full] [--methods exact,fleet]
+[--gap 1e-4] [--sites 64x50] [--replan 10000] [--repeat 5] [--peers highs,highs-ipm,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge and energy for
+every visit and step of its window, import and export for every step) and their own defaults, on one
+thread; the fleet method asks vehicles on all processors. Every plan of ours is checked. The first call
+of the fleet method, which may have to compile, is not counted.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import json
 import statistics
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, cast
+from unittest.mock import patch
 
 import highspy
 import numpy as np
@@ -23,13 +26,19 @@ from rich.table import Table
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csc_array
 
-from benchmarks.instances import OPTIMUM, depot, fleet
+from benchmarks.instances import OPTIMUM, changed, depot, feeder, fleet
 from gridleaf.domain.clock import stopwatch
-from gridleaf.plan import Problem, bill, check, penalties, solve, verify
+from gridleaf.plan import Plan, Problem, bill, check, columns, penalties, solve, verify
+from gridleaf.plan import fleet as fleet_method
+from gridleaf.plan.columns import Memory
 from gridleaf.plan.exact import lower_bound, simplex
 from gridleaf.plan.lp import build
+from gridleaf.plan.method import Method
+from gridleaf.plan.sweep import Sweeper
 
 LARGEST_OF_SCIPY = 100
+LARGEST_OF_LP = 1000
+"""Visits beyond which general solvers are not waited for."""
 
 
 def textbook(problem: Problem) -> dict[str, Any]:
@@ -133,9 +142,9 @@ def by_scipy(problem: Problem) -> float:
     return float(answer.fun)
 
 
-def by_gridleaf(problem: Problem) -> float:
+def by_gridleaf(problem: Problem, method: Method, gap: float) -> Plan:
     """``plan.solve``: the checked problem, the proof and the bill included."""
-    return solve(problem).objective_eur
+    return solve(problem, method=method, gap=gap)
 
 
 def timed(work: Callable[[], Any], repeat: int) -> tuple[list[float], Any]:
@@ -151,7 +160,7 @@ def timed(work: Callable[[], Any], repeat: int) -> tuple[list[float], Any]:
 def stages(problem: Problem, repeat: int) -> dict[str, float]:
     """Median time of each part of the planner and of the independent check [s]."""
     names = ("check", "build", "simplex", "proof", "bill", "verify")
-    plan, prices = solve(problem), penalties(problem)
+    plan, prices = solve(problem, method="exact"), penalties(problem)
     rounds = []
     for _ in range(repeat):
         marks = [stopwatch()]
@@ -171,8 +180,68 @@ def stages(problem: Problem, repeat: int) -> dict[str, float]:
     return dict(zip(names, np.median(rounds, axis=0).tolist(), strict=True))
 
 
+def fleet_stages(problem: Problem, gap: float) -> dict[str, float]:
+    """Time of each part of the fleet method in one run [s]: asking, master problem, schedules."""
+    spent = {"ask": 0.0, "master": 0.0, "vertex": 0.0, "schedules": 0.0}
+    places: list[tuple[Any, str, str]] = [
+        (Sweeper, "ask", "ask"),
+        (columns, "shares", "master"),
+        (fleet_method, "settle_shares", "vertex"),
+        (fleet_method, "schedules", "schedules"),
+    ]
+
+    def timing(work: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def timed_work(*args: Any, **options: Any) -> Any:
+            began = stopwatch()
+            try:
+                return work(*args, **options)
+            finally:
+                spent[name] += stopwatch() - began
+
+        return timed_work
+
+    with ExitStack() as stack:
+        for owner, attribute, name in places:
+            watched = timing(getattr(owner, attribute), name)
+            stack.enter_context(patch.object(owner, attribute, watched))
+        began = stopwatch()
+        solve(problem, method="fleet", gap=gap)
+        whole = stopwatch() - began
+    return spent | {"rest": whole - sum(spent.values())}
+
+
+def replanned(count: int, variant: str, prices: bool, gap: float, repeat: int) -> dict[str, Any]:
+    """The fleet method after each of some changes, from what it left and from nothing."""
+    problem = fleet(count, "full" if variant == "full" else "core")
+    memory = Memory()
+    solve(problem, method="fleet", gap=gap, warm=memory)
+    warm, cold, gaps, accepted = [], [], [], True
+    for seed in range(repeat):
+        problem = changed(problem, seed, prices=prices)
+        began = stopwatch()
+        plan = solve(problem, method="fleet", gap=gap, warm=memory)
+        warm.append(stopwatch() - began)
+        began = stopwatch()
+        solve(problem, method="fleet", gap=gap)
+        cold.append(stopwatch() - began)
+        gaps.append(plan.gap)
+        accepted = accepted and verify(problem, plan) == []
+    what = "cars, prices and load" if prices else "3 % of the cars"
+    return {
+        "problem": f"{count} {variant}, {what}",
+        "warm_s": statistics.median(warm),
+        "cold_s": statistics.median(cold),
+        "gap": max(gaps),
+        "accepted": accepted,
+    }
+
+
 def measure(
-    counts: list[int], variants: list[str], peers: list[str], repeat: int, depots: bool
+    problems: list[tuple[str, Problem, float | None]],
+    methods: list[str],
+    gap: float,
+    peers: list[str],
+    repeat: int,
 ) -> list[dict[str, Any]]:
     """One record for each problem and planner."""
     known_peers: dict[str, Callable[[Problem], float]] = {
@@ -181,27 +250,24 @@ def measure(
         "scipy": by_scipy,
     }
     records: list[dict[str, Any]] = []
-    problems: list[tuple[str, Problem, float | None]] = []
-    for count in counts:
-        for variant in variants:
-            problem = fleet(count, "full" if variant == "full" else "core")
-            problems.append((f"{count} {variant}", problem, OPTIMUM.get((count, variant))))
-    if depots:
-        problems += [
-            ("depot 20 x 40", depot(), None),
-            ("depot 20 x 40, one-way", depot(v2g=0.0), None),
-            ("depot 300 x 96", depot(300, step_h=np.full(96, 0.25)), None),
-        ]
+    if "fleet" in methods:
+        solve(depot(), method="fleet")  # compiled code is loaded, or made
     for name, problem, known in problems:
-        planners: dict[str, Callable[[Problem], float]] = {"gridleaf": by_gridleaf}
-        if name.partition(" ")[0] != "depot":
+        planners: dict[str, Callable[[Problem], Any]] = {
+            f"gridleaf {method}": partial(by_gridleaf, method=cast(Method, method), gap=gap)
+            for method in methods
+        }
+        if name.split()[0] not in ("depot", "feeder"):
             planners |= {peer: known_peers[peer] for peer in peers}
         for planner, work in planners.items():
-            size = len(problem.visits.id)
+            size, ours = len(problem.visits.id), planner.startswith("gridleaf")
             if planner == "scipy" and size > LARGEST_OF_SCIPY:
                 continue
-            runs = repeat if size <= LARGEST_OF_SCIPY else min(repeat, 3)
-            times, objective = timed(partial(work, problem), runs)
+            if planner != "gridleaf fleet" and size > LARGEST_OF_LP:
+                continue
+            runs = repeat if size <= LARGEST_OF_SCIPY or planner == "gridleaf fleet" else 3
+            times, result = timed(partial(work, problem), min(runs, repeat))
+            objective = result.objective_eur if ours else result
             record = {
                 "problem": name,
                 "planner": planner,
@@ -211,13 +277,12 @@ def measure(
                 "objective_eur": objective,
                 "off_known_optimum": None if known is None else objective / known - 1,
             }
-            if planner == "gridleaf":
-                plan = solve(problem)
-                record |= {
-                    "gap": plan.gap,
-                    "accepted": verify(problem, plan) == [],
-                    "stages_s": stages(problem, runs),
-                }
+            if ours:
+                record |= {"gap": result.gap, "accepted": verify(problem, result) == []}
+            if planner == "gridleaf exact":
+                record["stages_s"] = stages(problem, min(runs, 3))
+            elif ours:
+                record["stages_s"] = fleet_stages(problem, gap)
             records.append(record)
             print(f"{name}: {planner} {record['median_s']:.4f} s", file=sys.stderr, flush=True)
     return records
@@ -228,30 +293,51 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks plan", description=__doc__)
     parser.add_argument("--visits", default="10,100,1000")
     parser.add_argument("--variants", default="core,full")
+    parser.add_argument("--methods", default="exact,fleet")
+    parser.add_argument("--gap", type=float, default=1e-4, help="of the fleet method")
+    parser.add_argument("--sites", default="", help="feeders, as sites x visits: 64x50,8x50")
+    parser.add_argument("--replan", default="", help="visits after a small change: 1000,10000")
     parser.add_argument("--peers", default="highs,highs-ipm,scipy", help="'' for none")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--depots", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
+    problems: list[tuple[str, Problem, float | None]] = []
+    for count in (int(count) for count in args.visits.split(",") if count):
+        for variant in args.variants.split(","):
+            problem = fleet(count, "full" if variant == "full" else "core")
+            problems.append((f"{count} {variant}", problem, OPTIMUM.get((count, variant))))
+    if args.depots:
+        problems += [
+            ("depot 20 x 40", depot(), None),
+            ("depot 20 x 40, one-way", depot(v2g=0.0), None),
+            ("depot 300 x 96", depot(300, step_h=np.full(96, 0.25)), None),
+        ]
+    for size in filter(None, args.sites.split(",")):
+        sites, cars = size.split("x")
+        problems.append((f"feeder {size}", feeder(int(sites), int(cars)), None))
     records = measure(
-        [int(count) for count in args.visits.split(",")],
-        args.variants.split(","),
+        problems,
+        args.methods.split(","),
+        args.gap,
         [peer for peer in args.peers.split(",") if peer],
         args.repeat,
-        args.depots,
     )
+    again = [
+        replanned(int(count), variant, prices, args.gap, args.repeat)
+        for count in filter(None, args.replan.split(","))
+        for variant in args.variants.split(",")
+        for prices in (False, True)
+    ]
     if args.json:
-        print(json.dumps(records))
+        print(json.dumps([*records, *again]))
         return
-    table = Table(title="Planning: whole calls, one thread")
+    table = Table(title="Planning: whole calls")
     for head in ("problem", "planner", "median s", "from", "to", "objective", "gap", "check"):
         table.add_column(head, no_wrap=True)
-    parts = Table(title="Where the time goes [ms]")
-    names = ("check", "build", "simplex", "proof", "bill", "verify")
-    for head in ("problem", *names):
-        parts.add_column(head)
+    parts = Table("problem", "planner", "ms", title="Where the time goes")
     for record in records:
-        ours = record["planner"] == "gridleaf"
+        ours = record["planner"].startswith("gridleaf")
         table.add_row(
             record["problem"],
             record["planner"],
@@ -263,12 +349,22 @@ def main(argv: list[str]) -> None:
             ("accepted" if record["accepted"] else "REFUSED") if ours else "",
         )
         if ours:
-            parts.add_row(
-                record["problem"], *(f"{1e3 * record['stages_s'][name]:.2f}" for name in names)
-            )
+            spent = (f"{name} {1e3 * time:.1f}" for name, time in record["stages_s"].items())
+            parts.add_row(record["problem"], record["planner"], ", ".join(spent))
     console = Console(width=110)
     console.print(table)
     console.print(parts)
+    if again:
+        after = Table("problem", "warm s", "cold s", "gap", "check", title="Planning again")
+        for line in again:
+            after.add_row(
+                line["problem"],
+                f"{line['warm_s']:.3f}",
+                f"{line['cold_s']:.3f}",
+                f"{line['gap']:.1e}",
+                "accepted" if line["accepted"] else "REFUSED",
+            )
+        console.print(after)
 
 
 if __name__ == "__main__":

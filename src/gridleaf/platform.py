@@ -37,7 +37,7 @@ from gridleaf.forecast.persistence import SiteForecast, SiteHistory, forecast_si
 from gridleaf.gateway.gateway import Gateway
 from gridleaf.ocpp.commands import AllowTransfers, RemoteStart, RemoteStop
 from gridleaf.ocpp.csms import Authorisation
-from gridleaf.plan import solve
+from gridleaf.plan import solve_exact
 from gridleaf.signals import Join, believable, follow_modbus, follow_mqtt
 from gridleaf.store.port import SessionRecord, Store
 from gridleaf.store.reports import append_report
@@ -87,7 +87,7 @@ class Platform:
         store: Store,
         rng: random.Random,
         source: PriceSource | None = None,
-        solver: Solver = solve,
+        solver: Solver = solve_exact,
         timer: Callable[[], float] = stopwatch,
         executor: Executor | None = None,
         checkpoint_s: float = 300.0,

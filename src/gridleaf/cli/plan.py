@@ -16,6 +16,7 @@ from gridleaf.plan import (
     Bill,
     Plan,
     Problem,
+    Progress,
     bill,
     fallback,
     read_problem,
@@ -23,6 +24,7 @@ from gridleaf.plan import (
     verify,
     write_plan,
 )
+from gridleaf.plan.method import Method
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +42,13 @@ def plan(
     time_limit: Annotated[
         float | None, typer.Option(min=0.0, metavar="S", help="Seconds for the solver.")
     ] = None,
+    gap: Annotated[
+        float,
+        typer.Option(min=0.0, help="Relative gap at which the fleet method ends."),
+    ] = 1e-4,
+    method: Annotated[
+        Method, typer.Option(help="The exact solver, the fleet method, or by size.")
+    ] = "auto",
 ) -> None:
     """Plan charging and discharging for a problem file, with proof.
 
@@ -51,7 +60,15 @@ def plan(
         check_output(out)
     problem = read_problem(problem_file)
     try:
-        result = solve(problem, time_limit_s=time_limit)
+        with Console(stderr=True, highlight=False).status("Planning") as status:
+
+            def tell(progress: Progress) -> None:
+                status.update(
+                    f"Planning: {progress.share:.0%} of the vehicles, round {progress.rounds}, "
+                    f"gap {progress.gap:.2g}"
+                )
+
+            result = solve(problem, gap=gap, time_limit_s=time_limit, method=method, progress=tell)
         failure = None
     except PlanningFailed as error:
         result = fallback(problem)

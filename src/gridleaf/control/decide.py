@@ -27,7 +27,7 @@ from gridleaf.control.types import Alert, Decision, SessionPlan, Setpoint, SiteS
 from gridleaf.domain.clock import stopwatch
 from gridleaf.domain.errors import GridleafError
 from gridleaf.domain.site import SiteConfig
-from gridleaf.plan import fallback, solve, verify
+from gridleaf.plan import fallback, solve_exact, verify
 from gridleaf.plan.problem import Floats, Plan, Problem
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ def decide(
     *,
     trigger: str = "timer",
     previous: tuple[SiteState, Decision] | None = None,
-    solver: Solver = solve,
+    solver: Solver = solve_exact,
     timer: Callable[[], float] = stopwatch,
 ) -> Decision:
     """Plan, then hold the plan against the envelope.

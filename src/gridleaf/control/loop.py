@@ -54,7 +54,7 @@ from gridleaf.domain.events import (
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
 from gridleaf.ocpp.commands import Answer, Command, RemoteStop
-from gridleaf.plan import solve
+from gridleaf.plan import solve_exact
 from gridleaf.store.port import DispatchRecord, Store
 
 log = structlog.get_logger()
@@ -110,7 +110,7 @@ class Controller:
         execute: Execute,
         foresight: Foresight,
         peak_kw: Callable[[], float] = lambda: 0.0,
-        solver: Solver = solve,
+        solver: Solver = solve_exact,
         timer: Callable[[], float] = stopwatch,
         executor: Executor | None = None,
         settle_s: float = SETTLE_S,

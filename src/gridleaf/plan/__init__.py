@@ -1,4 +1,4 @@
-"""Planning: the problem, its exact solution with proof, plain rules, and the independent check.
+"""Planning: the problem, two ways to solve it with proof, plain rules, and the independent check.
 
 A :class:`Problem` goes into :func:`solve` and comes out as a :class:`Plan` with real schedules, what
 they cost and a proven lower bound; :func:`verify` recomputes all of it from the schedules alone.
@@ -7,7 +7,7 @@ they cost and a proven lower bound; :func:`verify` recomputes all of it from the
 from __future__ import annotations
 
 from gridleaf.plan.cost import Bill, bill
-from gridleaf.plan.exact import solve_exact as solve
+from gridleaf.plan.exact import solve_exact
 from gridleaf.plan.files import (
     plan_document,
     plan_of,
@@ -17,7 +17,18 @@ from gridleaf.plan.files import (
     write_plan,
     write_problem,
 )
-from gridleaf.plan.problem import Nodes, Penalties, Plan, Problem, Rows, Visits, check, penalties
+from gridleaf.plan.method import solve
+from gridleaf.plan.problem import (
+    Nodes,
+    Penalties,
+    Plan,
+    Problem,
+    Progress,
+    Rows,
+    Visits,
+    check,
+    penalties,
+)
 from gridleaf.plan.rules import fallback
 from gridleaf.plan.verify import verify
 
@@ -27,6 +38,7 @@ __all__ = [
     "Penalties",
     "Plan",
     "Problem",
+    "Progress",
     "Rows",
     "Visits",
     "bill",
@@ -39,6 +51,7 @@ __all__ = [
     "read_plan",
     "read_problem",
     "solve",
+    "solve_exact",
     "verify",
     "write_plan",
     "write_problem",

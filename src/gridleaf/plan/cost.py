@@ -58,18 +58,51 @@ def bill(
 ) -> Bill:
     """The cost of schedules ``(N, T)`` [kW] that are zero outside the windows."""
     prices = penalties(problem) if prices is None else prices
-    visits, nodes, step_h = problem.visits, problem.nodes, problem.step_h
+    visits, step_h = problem.visits, problem.step_h
     gain = step_h * (
         charge_kw * visits.charge_efficiency[:, None]
         - discharge_kw / visits.discharge_efficiency[:, None]
     )
     energy = visits.energy_kwh[:, None] + np.cumsum(gain, axis=1)
     left = energy[:, -1]
-    unmet = _positive(filled(visits.target_kwh, -np.inf) - left)
     below = np.fmax(visits.min_kwh[:, None] - energy, 0.0)
-    short = float((np.where(plugged_in(problem), below, 0.0) @ step_h).sum())
+    value = visits.value_eur_per_kwh * left
+    power = charge_kw - discharge_kw
+    return settled(
+        problem,
+        prices,
+        node_kw=_flowing(problem, power),
+        row_kw=np.zeros((0, len(step_h)))
+        if problem.rows is None
+        else problem.rows.coefficient @ power,
+        unmet_kwh=filled(visits.target_kwh, -np.inf) - left,
+        short_kwh_h=float((np.where(plugged_in(problem), below, 0.0) @ step_h).sum()),
+        wear_eur=float(visits.wear_eur_per_kwh @ (discharge_kw @ step_h)),
+        value_eur=float(value.sum()),
+        value_turnover_eur=float(np.abs(value).sum()),
+    )
 
-    net = nodes.load_kw + _flowing(problem, charge_kw - discharge_kw)
+
+def settled(
+    problem: Problem,
+    prices: Penalties,
+    *,
+    node_kw: Floats,
+    row_kw: Floats,
+    unmet_kwh: Floats,
+    short_kwh_h: float,
+    wear_eur: float,
+    value_eur: float,
+    value_turnover_eur: float,
+) -> Bill:
+    """The bill of what the visits below each node ``(K, T)`` and in each row ``(M, T)`` draw together.
+
+    ``unmet_kwh`` ``(N,)`` may be negative where more than the target is there; ``short_kwh_h`` is what all
+    lack to their minimum, hour by hour.
+    """
+    nodes, step_h = problem.nodes, problem.step_h
+    unmet = _positive(unmet_kwh)
+    net = nodes.load_kw + node_kw
     imports, exports = np.maximum(net, 0.0), np.maximum(-net, 0.0)
     limit_in = filled(nodes.import_limit_kw, np.inf)
     limit_out = filled(nodes.export_limit_kw, np.inf)
@@ -80,12 +113,10 @@ def bill(
     demand = nodes.demand_charge_eur_per_kw * peak
     row_over = np.zeros((0, len(step_h)))
     if problem.rows is not None:
-        bound = filled(problem.rows.bound_kw, np.inf)
-        row_over = _positive(problem.rows.coefficient @ (charge_kw - discharge_kw) - bound)
-    wear = float(visits.wear_eur_per_kwh @ (discharge_kw @ step_h))
+        row_over = _positive(row_kw - filled(problem.rows.bound_kw, np.inf))
     penalty = (
         prices.unmet_eur_per_kwh * float(unmet.sum())
-        + prices.short_eur_per_kwh_h * short
+        + prices.short_eur_per_kwh_h * short_kwh_h
         + prices.limit_eur_per_kwh * float((over @ step_h).sum())
         + float(prices.row_eur_per_kwh @ (row_over @ step_h))
     )
@@ -97,15 +128,15 @@ def bill(
         unmet_kwh=unmet,
         energy_eur=(paid - earned).sum(axis=1),
         demand_eur=demand,
-        wear_eur=wear,
-        value_eur=float(visits.value_eur_per_kwh @ left),
+        wear_eur=wear_eur,
+        value_eur=value_eur,
         penalty_eur=penalty,
         turnover_eur=float(
             np.abs(paid).sum()
             + np.abs(earned).sum()
             + demand.sum()
-            + wear
-            + np.abs(visits.value_eur_per_kwh * left).sum()
+            + wear_eur
+            + value_turnover_eur
             + penalty
         ),
     )

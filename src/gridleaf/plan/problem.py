@@ -128,6 +128,20 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a search has come: on ``share`` of the vehicles, asked ``rounds`` times in all.
+
+    ``lower_bound_eur`` and ``objective_eur`` are estimates while ``share`` is below 1, and proven then.
+    """
+
+    share: float
+    rounds: int
+    lower_bound_eur: float
+    objective_eur: float
+    gap: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Penalties:
     """The prices of what a plan could not do: part of the problem, see :func:`penalties`."""
 
@@ -150,7 +164,8 @@ def parents(nodes: Nodes) -> Ints:
 def places(problem: Problem) -> Ints:
     """Index of each visit's node, ``(N,)``."""
     index = {name: k for k, name in enumerate(problem.nodes.id)}
-    return np.array([index[name] for name in problem.visits.node], dtype=np.int64)
+    names = problem.visits.node
+    return np.fromiter(map(index.__getitem__, names), dtype=np.int64, count=len(names))
 
 
 def from_the_roots(parent: Ints) -> list[int]:
@@ -285,9 +300,9 @@ def _check_visits(visits: Visits, nodes: Nodes, steps: int) -> None:
     if len(visits.node) != count:
         raise ProblemError("visits.node", f"must have {count} entries, has {len(visits.node)}")
     known = set(nodes.id)
-    for i, name in enumerate(visits.node):
-        if name not in known:
-            raise ProblemError(f"visits.node[{i}]", f"there is no node {name!r}")
+    if not known.issuperset(visits.node):
+        i = next(i for i, name in enumerate(visits.node) if name not in known)
+        raise ProblemError(f"visits.node[{i}]", f"there is no node {visits.node[i]!r}")
     for name in ("arrive", "depart"):
         column = getattr(visits, name)
         _numbers(f"visits.{name}", column, (count,), least=0, most=steps)
@@ -312,6 +327,8 @@ def _check_visits(visits: Visits, nodes: Nodes, steps: int) -> None:
 
 
 def _names(path: str, names: Sequence[str], count: int) -> None:
+    if len(set(names)) == count and all(names):
+        return
     seen: set[str] = set()
     for position, name in enumerate(names):
         if not name:

@@ -6,9 +6,11 @@ It shares nothing with the planners but the types and the penalties, which are p
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from gridleaf.plan.problem import Floats, Plan, Problem, check, penalties
 
@@ -16,6 +18,9 @@ ABSOLUTE = 1e-5
 """A deviation of less than this is rounding [kW, kWh]."""
 RELATIVE = 1e-6
 """And so is less than this share of what was added up [-]."""
+
+PART = 50_000
+"""Visits looked at together, so that memory does not grow with their number."""
 
 Mask = NDArray[np.bool_]
 
@@ -37,11 +42,17 @@ def verify(problem: Problem, plan: Plan) -> list[str]:
     if faults:
         return faults
     return [
-        *_visits(problem, plan),
+        *next(filter(None, (_visits(problem, plan, part) for part in _parts(plan))), []),
         *_nodes(problem, plan),
         *_rows(problem, plan),
         *_money(problem, plan),
     ]
+
+
+def _parts(plan: Plan) -> Iterator[slice]:
+    """The visits, some at a time."""
+    for start in range(0, len(plan.visit_id), PART):
+        yield slice(start, start + PART)
 
 
 def _shapes(problem: Problem, plan: Plan) -> list[str]:
@@ -74,44 +85,43 @@ def _shapes(problem: Problem, plan: Plan) -> list[str]:
     return faults
 
 
-def _visits(problem: Problem, plan: Plan) -> list[str]:
-    visits, hours = problem.visits, problem.step_h
+def _visits(problem: Problem, plan: Plan, part: slice) -> list[str]:
+    """The faults of some visits; those behind the first part with faults are not looked at."""
+    visits, hours, names = problem.visits, problem.step_h, plan.visit_id[part]
     faults: list[str] = []
     step = np.arange(len(hours))[None, :]
-    plugged = (visits.arrive[:, None] <= step) & (step < visits.depart[:, None])
+    plugged = (visits.arrive[part, None] <= step) & (step < visits.depart[part, None])
     for name, power, most in (
-        ("charges", plan.charge_kw, visits.charge_kw),
-        ("discharges", plan.discharge_kw, visits.discharge_kw),
+        ("charges", plan.charge_kw[part], visits.charge_kw[part]),
+        ("discharges", plan.discharge_kw[part], visits.discharge_kw[part]),
     ):
         bound = most if most.ndim == 2 else np.repeat(most[:, None], len(hours), axis=1)
-        tell = _Teller(plan.visit_id, f"Visit {{id}} {name} {{value:.6g}} kW in step {{step}}")
+        tell = _Teller(names, f"Visit {{id}} {name} {{value:.6g}} kW in step {{step}}")
         faults += tell(power < -ABSOLUTE, power, ", a negative power")
         faults += tell(~plugged & (np.abs(power) > ABSOLUTE), power, ", outside its window")
         excess = plugged & (power > bound * (1 + RELATIVE) + ABSOLUTE)
         faults += tell(excess, power, ", above its bound")
 
-    stored = plan.charge_kw * visits.charge_efficiency[:, None]
-    drawn = plan.discharge_kw / visits.discharge_efficiency[:, None]
-    energy = visits.energy_kwh[:, None] + ((stored - drawn) * hours).cumsum(axis=1)
-    moved = ((stored + drawn) * hours).sum(axis=1) + np.abs(visits.energy_kwh)
+    start, floor, cap = visits.energy_kwh[part], visits.min_kwh[part], visits.max_kwh[part]
+    stored = plan.charge_kw[part] * visits.charge_efficiency[part, None]
+    drawn = plan.discharge_kw[part] / visits.discharge_efficiency[part, None]
+    energy = start[:, None] + ((stored - drawn) * hours).cumsum(axis=1)
+    moved = ((stored + drawn) * hours).sum(axis=1) + np.abs(start)
     slack = ABSOLUTE + RELATIVE * moved
-    least = np.fmin(visits.min_kwh, visits.energy_kwh)
-    most_kwh = np.fmax(visits.max_kwh, visits.energy_kwh)
-    low = plugged & (energy < np.where(np.isnan(visits.min_kwh), -np.inf, least - slack)[:, None])
-    high = plugged & (
-        energy > np.where(np.isnan(visits.max_kwh), np.inf, most_kwh + slack)[:, None]
-    )
-    tell = _Teller(plan.visit_id, "Visit {id} has {value:.6g} kWh after step {step}")
+    least, most_kwh = np.fmin(floor, start), np.fmax(cap, start)
+    low = plugged & (energy < np.where(np.isnan(floor), -np.inf, least - slack)[:, None])
+    high = plugged & (energy > np.where(np.isnan(cap), np.inf, most_kwh + slack)[:, None])
+    tell = _Teller(names, "Visit {id} has {value:.6g} kWh after step {step}")
     faults += tell(low, energy, ", less than its minimum allows")
     faults += tell(high, energy, ", more than its maximum allows")
 
-    missing = np.fmax(visits.target_kwh - energy[:, -1], 0.0)
-    missing = np.where(np.isnan(visits.target_kwh), 0.0, missing)
-    wrong = np.abs(plan.unmet_kwh - missing) > slack + ABSOLUTE
+    target, told = visits.target_kwh[part], plan.unmet_kwh[part]
+    missing = np.where(np.isnan(target), 0.0, np.fmax(target - energy[:, -1], 0.0))
+    wrong = np.abs(told - missing) > slack + ABSOLUTE
     for i in np.flatnonzero(wrong)[:1]:
         faults.append(
-            f"Visit {plan.visit_id[i]} leaves {missing[i]:.6g} kWh short of its target, the plan "
-            f"says {plan.unmet_kwh[i]:.6g} kWh{_more(wrong)}."
+            f"Visit {names[i]} leaves {missing[i]:.6g} kWh short of its target, the plan "
+            f"says {told[i]:.6g} kWh{_more(wrong)}."
         )
     return faults
 
@@ -122,15 +132,20 @@ def _nodes(problem: Problem, plan: Plan) -> list[str]:
     size = np.abs(nodes.load_kw)
     parent = dict(zip(nodes.id, nodes.parent, strict=True))
     position = {name: k for k, name in enumerate(nodes.id)}
-    members: dict[str, list[int]] = {name: [] for name in nodes.id}
-    for i, name in enumerate(problem.visits.node):
-        at = name
+    above: dict[str, list[int]] = {}
+    for name in nodes.id:
+        at, above[name] = name, []
         while at:
-            members[at].append(i)
+            above[name].append(position[at])
             at = parent[at]
-    for name, below in members.items():
-        net[position[name]] += (plan.charge_kw[below] - plan.discharge_kw[below]).sum(axis=0)
-        size[position[name]] += (plan.charge_kw[below] + plan.discharge_kw[below]).sum(axis=0)
+    for part in _parts(plan):
+        paths = [above[name] for name in problem.visits.node[part]]
+        visit = np.repeat(np.arange(len(paths)), [len(path) for path in paths])
+        node = np.array([k for path in paths for k in path], dtype=np.int64)
+        shape = (len(nodes.id), len(paths))
+        below = csr_array((np.ones(len(node)), (node, visit)), shape=shape)
+        net += np.asarray(below @ (plan.charge_kw[part] - plan.discharge_kw[part]))
+        size += np.asarray(below @ (plan.charge_kw[part] + plan.discharge_kw[part]))
     slack = ABSOLUTE + RELATIVE * size
 
     faults: list[str] = []
@@ -155,9 +170,12 @@ def _rows(problem: Problem, plan: Plan) -> list[str]:
     if problem.rows is None or not problem.rows.id:
         return []
     rows = problem.rows
-    power = plan.charge_kw - plan.discharge_kw
-    total = np.einsum("mi,it->mt", rows.coefficient, power)
-    size = np.einsum("mi,it->mt", np.abs(rows.coefficient), np.abs(power)) + 1.0
+    total = np.zeros((len(rows.id), len(problem.step_h)))
+    size = np.ones(total.shape)
+    for part in _parts(plan):
+        power = plan.charge_kw[part] - plan.discharge_kw[part]
+        total += rows.coefficient[:, part] @ power
+        size += np.abs(rows.coefficient[:, part]) @ np.abs(power)
     excess = np.fmax(total - rows.bound_kw, 0.0)
     excess = np.where(np.isnan(rows.bound_kw), 0.0, excess)
     tell = _Teller(plan.row_id, "Row {id} is {value:.6g} kW beyond its bound in step {step}")
@@ -177,17 +195,23 @@ def _money(problem: Problem, plan: Plan) -> list[str]:
         highest = max(float(plan.import_kw[k].max()), float(nodes.peak_so_far_kw[k]))
         terms.append(float(nodes.demand_charge_eur_per_kw[k]) * highest)
         terms.append(prices.limit_eur_per_kwh * float((plan.over_limit_kw[k] * hours).sum()))
-    for i in range(len(visits.id)):
-        stored = plan.charge_kw[i] * hours * visits.charge_efficiency[i]
-        given = plan.discharge_kw[i] * hours
-        energy = visits.energy_kwh[i] + np.cumsum(stored - given / visits.discharge_efficiency[i])
-        terms.append(float(visits.wear_eur_per_kwh[i] * given.sum()))
-        terms.append(-float(visits.value_eur_per_kwh[i] * energy[-1]))
-        terms.append(prices.unmet_eur_per_kwh * float(plan.unmet_kwh[i]))
-        if visits.energy_kwh[i] < visits.min_kwh[i]:
-            stay = slice(int(visits.arrive[i]), int(visits.depart[i]))
-            lacking = np.maximum(visits.min_kwh[i] - energy[stay], 0.0)
-            terms.append(prices.short_eur_per_kwh_h * float((lacking * hours[stay]).sum()))
+    step = np.arange(len(hours))
+    for part in _parts(plan):
+        stored = plan.charge_kw[part] * hours * visits.charge_efficiency[part, None]
+        given = plan.discharge_kw[part] * hours
+        gain = stored - given / visits.discharge_efficiency[part, None]
+        left = visits.energy_kwh[part] + gain.sum(axis=1)
+        terms += (visits.wear_eur_per_kwh[part] * given.sum(axis=1)).tolist()
+        terms += (-visits.value_eur_per_kwh[part] * left).tolist()
+        terms += (prices.unmet_eur_per_kwh * plan.unmet_kwh[part]).tolist()
+        short = np.flatnonzero(visits.energy_kwh[part] < visits.min_kwh[part])
+        start, floor = visits.energy_kwh[part][short], visits.min_kwh[part][short]
+        lacking = floor[:, None] - start[:, None] - np.cumsum(gain[short], axis=1)
+        stay = (visits.arrive[part][short, None] <= step) & (
+            step < visits.depart[part][short, None]
+        )
+        lost = np.where(stay, np.maximum(lacking, 0.0), 0.0) * hours
+        terms += (prices.short_eur_per_kwh_h * lost.sum(axis=1)).tolist()
     if problem.rows is not None and problem.rows.id:
         terms.append(float(prices.row_eur_per_kwh @ (plan.row_over_kw @ hours)))
     cost = math.fsum(terms)

@@ -55,6 +55,14 @@ def test_the_examples_show_what_they_are_named_for(capsys: pytest.CaptureFixture
     assert summaries["out-of-reach"]["over_limit_kw"] == pytest.approx(5)
 
 
+def test_the_fleet_method_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(EXAMPLES[0], "--method", "fleet", "--gap", "1e-3", "--json") == 0
+    summary = summary_of(capsys)
+    assert summary["method"] == "fleet"
+    assert summary["verified"] is True
+    assert summary["gap"] <= 1e-3
+
+
 def test_large_problems_go_in_and_out_as_arrays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

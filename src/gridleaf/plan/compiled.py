@@ -1,0 +1,44 @@
+"""Functions compiled to machine code, kept on disk so that the next start does not wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SAFE_MATH = {"reassoc", "contract", "arcp", "nsz"}
+"""Sums may be reordered; NaN and infinity stay what they are."""
+
+
+def compiled(function: Function) -> Function:
+    """The function compiled on its first call; other threads run while it does."""
+    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SAFE_MATH}
+    return cast(Function, numba.njit(cache=True, **settings)(function))
+
+
+def inlined(function: Function) -> Function:
+    """Like :func:`compiled`, for functions that are called from such: no call is left."""
+    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SAFE_MATH}
+    return cast(Function, numba.njit(inline="always", **settings)(function))
+
+
+def _bit_scan(name: str) -> Any:
+    """Count the zeros before the first (``cttz``) or after the last (``ctlz``) bit that is set."""
+
+    def typed(typing_context: Any, word: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, name)(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+        return types.int64(types.uint64), generate
+
+    return intrinsic(typed)
+
+
+trailing_zeros = _bit_scan("cttz")
+leading_zeros = _bit_scan("ctlz")

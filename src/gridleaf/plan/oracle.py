@@ -1,0 +1,609 @@
+"""What one vehicle does at given prices: its exact optimum, compiled.
+
+A vehicle alone faces a linear programme over its stay. Let ``F_t(e)`` be the least cost of holding
+the energy ``e`` [kWh] after step t. It is convex and piecewise linear, so it is kept as its domain
+and its pieces in the order of their slopes [EUR/kWh]:
+
+* a step adds two pieces: charging (length ``h c_max eta_in``, slope ``price / eta_in``) and not
+  discharging (length ``h d_max / eta_out``, slope ``(price - wear) eta_out``); adding them is the
+  infimal convolution;
+* the minimum cuts pieces off at the left (these are used), the maximum at the right (these are not);
+* at departure pieces are used from the left while the target is missed and the slope is below the
+  penalty and the worth of energy, and then while it is below that worth.
+
+A cut never reorders what is left, so the pieces themselves tell the schedule and no backward pass is
+needed. At negative prices charging may come before not discharging: both at once, as in the linear
+programme. The penalty below the minimum is one more convex function of ``e``, added after each step.
+
+Every vehicle at one price vector ranks the steps in the same order, so its pieces are two bit sets
+over ranks (:func:`_ranked`); only where they interleave differs. With more than 128 steps, or after an
+arrival below the minimum, the pieces are a sorted list (:func:`_listed`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from gridleaf.plan.compiled import compiled, inlined, leading_zeros, trailing_zeros
+from gridleaf.plan.problem import Floats, Ints
+
+ARRIVE: Final = 0
+DEPART: Final = 1
+CHARGE_KW: Final = 2
+DISCHARGE_KW: Final = 3
+INTO: Final = 4
+OUT: Final = 5
+START: Final = 6
+LEAST: Final = 7
+MOST: Final = 8
+TARGET: Final = 9
+WEAR: Final = 10
+VALUE: Final = 11
+FLOOR: Final = 12
+KIND: Final = 13
+COLUMNS: Final = 14
+"""A vehicle is a row of these numbers [steps, kW, kWh, EUR/kWh]; -inf: no target, no floor."""
+
+ONLY_CHARGES: Final = 0.0
+RANKED: Final = 1.0
+LISTED: Final = 2.0
+
+MOST_RANKS: Final = 128
+TINY: Final = 1e-9
+"""Less than this is nothing [kWh]."""
+
+
+@compiled
+def rank(prices: Floats, slot: Ints, place: Ints, dear: Floats, before: Any) -> None:
+    """Sort the steps of each price vector ``(V, T)`` [EUR/kWh].
+
+    Filled are ``slot`` (the step of each rank), ``place`` (the rank of each step), ``dear`` (the
+    price of each rank), all ``(V, T)``, and ``before`` ``(V, T + 1, 2)``: the ranks of the first
+    steps, as bits (where there are no more than 128 steps).
+    """
+    vectors, steps = prices.shape
+    for v in range(vectors):
+        order = np.argsort(prices[v], kind="mergesort")
+        for r in range(steps):
+            t = order[r]
+            slot[v, r] = t
+            place[v, t] = r
+            dear[v, r] = prices[v, t]
+        if before.shape[1] > steps:
+            low, high = np.uint64(0), np.uint64(0)
+            before[v, 0, 0], before[v, 0, 1] = low, high
+            for t in range(steps):
+                r = place[v, t]
+                if r < 64:
+                    low |= np.uint64(1) << np.uint64(r)
+                else:
+                    high |= np.uint64(1) << np.uint64(r - 64)
+                before[v, t + 1, 0], before[v, t + 1, 1] = low, high
+
+
+@inlined
+def _lowest(low: Any, high: Any) -> Any:
+    """The first rank in a bit set that is not empty."""
+    if low != np.uint64(0):
+        return trailing_zeros(low)
+    return 64 + trailing_zeros(high)
+
+
+@inlined
+def _highest(low: Any, high: Any) -> Any:
+    """The last rank in a bit set that is not empty."""
+    if high != np.uint64(0):
+        return 127 - leading_zeros(high)
+    return 63 - leading_zeros(low)
+
+
+@compiled
+def _only_charges(
+    car: Floats,
+    most_in: Floats,
+    step_h: Floats,
+    slot: Ints,
+    dear: Floats,
+    before: Any,
+    unmet: float,
+    charged: Floats,
+) -> Any:
+    """A vehicle that only rises: the cheapest steps of its stay. Its energy at departure [kWh]."""
+    arrive, depart = int(car[ARRIVE]), int(car[DEPART])
+    into = car[INTO]
+    power, by_step = car[CHARGE_KW], most_in.shape[0] > 0
+    worth = car[VALUE]
+    energy = car[START]
+    need, room = car[TARGET] - energy, car[MOST] - energy
+    low = before[depart, 0] & ~before[arrive, 0]
+    high = before[depart, 1] & ~before[arrive, 1]
+    while low | high != np.uint64(0) and room > TINY:
+        r = _lowest(low, high)
+        slope = dear[r] / into
+        if slope >= worth and (need <= TINY or slope >= worth + unmet):
+            break
+        if r < 64:
+            low &= low - np.uint64(1)
+        else:
+            high &= high - np.uint64(1)
+        t = slot[r]
+        if by_step:
+            power = most_in[t]
+        amount = min(power * step_h[t] * into, room)
+        if slope >= worth:
+            amount = min(amount, need)
+        charged[r] += amount / into
+        energy += amount
+        need -= amount
+        room -= amount
+    return energy
+
+
+@compiled
+def _ranked(
+    car: Floats,
+    most_in: Floats,
+    most_out: Floats,
+    step_h: Floats,
+    place: Ints,
+    dear: Floats,
+    unmet: float,
+    lengths_in: Floats,
+    lengths_out: Floats,
+    charged: Floats,
+    kept: Floats,
+) -> tuple[float, float]:
+    """A vehicle by two bit sets over ranks. Its energy at departure and what it discharges [kWh]."""
+    arrive, depart = int(car[ARRIVE]), int(car[DEPART])
+    into, out, wear, worth = car[INTO], car[OUT], car[WEAR], car[VALUE]
+    charge_kw, discharge_kw = car[CHARGE_KW], car[DISCHARGE_KW]
+    by_step_in, by_step_out = most_in.shape[0] > 0, most_out.shape[0] > 0
+    least, most = car[LEAST], car[MOST]
+    per_in, per_out = 1.0 / into, 1.0 / out
+    none, one = np.uint64(0), np.uint64(1)
+    c0, c1, d0, d1 = none, none, none, none
+    bottom = top = car[START]
+    given = 0.0
+    for t in range(arrive, depart):
+        r = place[t]
+        if by_step_in:
+            charge_kw = most_in[t]
+        if by_step_out:
+            discharge_kw = most_out[t]
+        if r < 64:
+            bit0, bit1 = one << np.uint64(r), none
+        else:
+            bit0, bit1 = none, one << np.uint64(r - 64)
+        if charge_kw > 0.0:
+            length = charge_kw * step_h[t] * into
+            lengths_in[r] = length
+            c0 |= bit0
+            c1 |= bit1
+            top += length
+        if discharge_kw > 0.0:
+            length = discharge_kw * step_h[t]
+            given += length
+            length *= per_out
+            lengths_out[r] = length
+            d0 |= bit0
+            d1 |= bit1
+            bottom -= length
+        x = least - bottom
+        if x > 0.0:
+            bottom = least
+            while x > TINY:
+                rc = rd = 0
+                slope_in = slope_out = np.inf
+                if c0 | c1 != none:
+                    rc = _lowest(c0, c1)
+                    slope_in = dear[rc] * per_in
+                if d0 | d1 != none:
+                    rd = _lowest(d0, d1)
+                    slope_out = (dear[rd] - wear) * out
+                if slope_in < slope_out:
+                    length = lengths_in[rc]
+                    used = min(length, x)
+                    lengths_in[rc] = length - used
+                    charged[rc] += used * per_in
+                    if length <= x:
+                        if rc < 64:
+                            c0 &= c0 - one
+                        else:
+                            c1 &= c1 - one
+                elif slope_out < np.inf:
+                    length = lengths_out[rd]
+                    used = min(length, x)
+                    lengths_out[rd] = length - used
+                    kept[rd] += used * out
+                    given -= used * out
+                    if length <= x:
+                        if rd < 64:
+                            d0 &= d0 - one
+                        else:
+                            d1 &= d1 - one
+                else:
+                    break
+                x -= used
+        x = top - most
+        if x > 0.0:
+            top = most
+            while x > TINY:
+                rc = rd = 0
+                slope_in = slope_out = -np.inf
+                if c0 | c1 != none:
+                    rc = _highest(c0, c1)
+                    slope_in = dear[rc] * per_in
+                if d0 | d1 != none:
+                    rd = _highest(d0, d1)
+                    slope_out = (dear[rd] - wear) * out
+                if slope_in >= slope_out and slope_in > -np.inf:
+                    length = lengths_in[rc]
+                    used = min(length, x)
+                    lengths_in[rc] = length - used
+                    if length <= x:
+                        if rc < 64:
+                            c0 ^= one << np.uint64(rc)
+                        else:
+                            c1 ^= one << np.uint64(rc - 64)
+                elif slope_out > -np.inf:
+                    length = lengths_out[rd]
+                    used = min(length, x)
+                    lengths_out[rd] = length - used
+                    if length <= x:
+                        if rd < 64:
+                            d0 ^= one << np.uint64(rd)
+                        else:
+                            d1 ^= one << np.uint64(rd - 64)
+                else:
+                    break
+                x -= used
+    # at departure: towards the target below the penalty, and further below the worth of energy
+    x = car[TARGET] - bottom
+    while c0 | c1 | d0 | d1 != none:
+        rc = rd = 0
+        slope_in = slope_out = np.inf
+        if c0 | c1 != none:
+            rc = _lowest(c0, c1)
+            slope_in = dear[rc] * per_in
+        if d0 | d1 != none:
+            rd = _lowest(d0, d1)
+            slope_out = (dear[rd] - wear) * out
+        slope = min(slope_in, slope_out)
+        if slope >= worth and (x <= TINY or slope >= worth + unmet):
+            break
+        if slope_in < slope_out:
+            used = lengths_in[rc]
+            if slope >= worth:
+                used = min(used, x)
+            charged[rc] += used * per_in
+            if rc < 64:
+                c0 &= c0 - one
+            else:
+                c1 &= c1 - one
+        else:
+            used = lengths_out[rd]
+            if slope >= worth:
+                used = min(used, x)
+            kept[rd] += used * out
+            given -= used * out
+            if rd < 64:
+                d0 &= d0 - one
+            else:
+                d1 &= d1 - one
+        bottom += used
+        x -= used
+    return bottom, given
+
+
+@compiled
+def _listed(
+    car: Floats,
+    most_in: Floats,
+    most_out: Floats,
+    step_h: Floats,
+    prices: Floats,
+    place: Ints,
+    unmet: float,
+    short: float,
+    slopes: Floats,
+    lengths: Floats,
+    tags: Ints,
+    used: Floats,
+    charged: Floats,
+    kept: Floats,
+) -> tuple[float, float, float]:
+    """A vehicle by a sorted list of pieces, whatever it is.
+
+    Its energy at departure [kWh], what it discharges [kWh] and what it lacks to the floor [kWh h].
+    A piece has the tag t for charging in step t, T + t for not discharging.
+    """
+    steps = len(step_h)
+    arrive, depart = int(car[ARRIVE]), int(car[DEPART])
+    into, out, wear, worth = car[INTO], car[OUT], car[WEAR], car[VALUE]
+    least, most, floor = car[LEAST], car[MOST], car[FLOOR]
+    count = 0
+    used[:] = 0.0
+    bottom = top = car[START]
+    for t in range(arrive, depart):
+        charge = (most_in[t] if most_in.shape[0] > 0 else car[CHARGE_KW]) * step_h[t] * into
+        discharge = (most_out[t] if most_out.shape[0] > 0 else car[DISCHARGE_KW]) * step_h[t] / out
+        for kind in range(2):
+            length = charge if kind == 0 else discharge
+            if length <= 0.0:
+                continue
+            slope = prices[t] / into if kind == 0 else (prices[t] - wear) * out
+            at = count
+            while at > 0 and slopes[at - 1] > slope:
+                slopes[at], lengths[at], tags[at] = slopes[at - 1], lengths[at - 1], tags[at - 1]
+                at -= 1
+            slopes[at], lengths[at], tags[at] = slope, length, t + kind * steps
+            count += 1
+        bottom -= discharge
+        top += charge
+        x, first = least - bottom, 0
+        if x > 0.0:
+            bottom = least
+            while x > TINY and first < count:
+                part = min(lengths[first], x)
+                used[tags[first]] += part
+                lengths[first] -= part
+                x -= part
+                if lengths[first] <= 0.0:
+                    first += 1
+            for at in range(first, count):
+                slopes[at - first], lengths[at - first] = slopes[at], lengths[at]
+                tags[at - first] = tags[at]
+            count -= first
+        x = top - most
+        if x > 0.0:
+            top = most
+            while x > TINY and count > 0:
+                part = min(lengths[count - 1], x)
+                lengths[count - 1] -= part
+                x -= part
+                if lengths[count - 1] <= 0.0:
+                    count -= 1
+        x = floor - bottom
+        at = 0
+        while x > TINY and at < count:
+            if lengths[at] > x:  # the floor lies inside this piece: two of it
+                for behind in range(count, at, -1):
+                    slopes[behind], lengths[behind] = slopes[behind - 1], lengths[behind - 1]
+                    tags[behind] = tags[behind - 1]
+                lengths[at] = x
+                lengths[at + 1] -= x
+                count += 1
+            slopes[at] -= short * step_h[t]
+            x -= lengths[at]
+            at += 1
+    x = car[TARGET] - bottom
+    for at in range(count):
+        slope, part = slopes[at], lengths[at]
+        if slope >= worth:
+            if x <= TINY or slope >= worth + unmet:
+                break
+            part = min(part, x)
+        used[tags[at]] += part
+        x -= part
+    energy, given, lacking = car[START], 0.0, 0.0
+    for t in range(arrive, depart):
+        r = place[t]
+        stored, held = used[t], used[steps + t]
+        discharge = (most_out[t] if most_out.shape[0] > 0 else car[DISCHARGE_KW]) * step_h[t]
+        charged[r] += stored / into
+        kept[r] += held * out
+        given += discharge - held * out
+        energy += stored + held - discharge / out
+        if floor > energy:
+            lacking += (floor - energy) * step_h[t]
+    return energy, given, lacking
+
+
+@compiled
+def answer(
+    cars: Floats,
+    most_in: Floats,
+    most_out: Floats,
+    step_h: Floats,
+    unmet: float,
+    short: float,
+    begin: Ints,
+    end: Ints,
+    vector: Ints,
+    prices: Floats,
+    slot: Ints,
+    place: Ints,
+    dear: Floats,
+    before: Any,
+    flow: Floats,
+    own: Floats,
+) -> None:
+    """What runs of vehicles do at some prices, each as a sum.
+
+    Task k is the vehicles ``begin[k]..end[k]`` at the prices ``vector[k]`` (see :func:`rank`). Filled
+    are ``flow`` ``(K, T)``, what they draw in each step [kWh], and ``own`` ``(K,)``, what they cost
+    besides: wear and penalties less the worth of energy left [EUR].
+    """
+    steps = len(step_h)
+    lengths_in, lengths_out = np.zeros(steps), np.zeros(steps)
+    slopes, lengths, used = np.zeros(4 * steps + 8), np.zeros(4 * steps + 8), np.zeros(2 * steps)
+    tags = np.zeros(4 * steps + 8, dtype=np.int64)
+    charged, kept, giving = np.zeros(steps), np.zeros(steps), np.zeros(steps + 1)
+    by_step_in, by_step_out = most_in.shape[0] > 0, most_out.shape[0] > 0
+    for k in range(len(begin)):
+        v = vector[k]
+        charged[:] = 0.0
+        kept[:] = 0.0
+        giving[:] = 0.0
+        cost = 0.0
+        for i in range(begin[k], end[k]):
+            car = cars[i]
+            limit_in = most_in[i] if by_step_in else most_in[0:0].ravel()
+            limit_out = most_out[i] if by_step_out else most_out[0:0].ravel()
+            kind = car[KIND]
+            given = lacking = 0.0
+            if kind == ONLY_CHARGES:
+                left = _only_charges(
+                    car, limit_in, step_h, slot[v], dear[v], before[v], unmet, charged
+                )
+            elif kind == RANKED:
+                left, given = _ranked(
+                    car, limit_in, limit_out, step_h, place[v], dear[v], unmet,
+                    lengths_in, lengths_out, charged, kept,
+                )  # fmt: skip
+            else:
+                left, given, lacking = _listed(
+                    car, limit_in, limit_out, step_h, prices[v], place[v], unmet, short,
+                    slopes, lengths, tags, used, charged, kept,
+                )  # fmt: skip
+            cost += car[WEAR] * given + short * lacking - car[VALUE] * left
+            cost += unmet * max(car[TARGET] - left, 0.0)
+            if by_step_out:
+                for t in range(int(car[ARRIVE]), int(car[DEPART])):
+                    giving[t] += limit_out[t]
+                    giving[t + 1] -= limit_out[t]
+            else:
+                giving[int(car[ARRIVE])] += car[DISCHARGE_KW]
+                giving[int(car[DEPART])] -= car[DISCHARGE_KW]
+        power = 0.0
+        for t in range(steps):
+            power += giving[t]
+            r = place[v, t]
+            flow[k, t] = charged[r] + kept[r] - power * step_h[t]
+        own[k] = cost
+
+
+@compiled
+def write(
+    cars: Floats,
+    most_in: Floats,
+    most_out: Floats,
+    step_h: Floats,
+    unmet: float,
+    short: float,
+    begin: Ints,
+    end: Ints,
+    first: Ints,
+    last: Ints,
+    vector: Ints,
+    share: Floats,
+    prices: Floats,
+    slot: Ints,
+    place: Ints,
+    dear: Floats,
+    before: Any,
+    mixed: Any,
+    order: Ints,
+    charge_kw: Any,
+    discharge_kw: Any,
+    missing: Floats,
+    drawn: Floats,
+    sums: Floats,
+) -> None:
+    """The schedules of runs of vehicles, each a mixture of its answers to some prices.
+
+    Task k is the vehicles ``begin[k]..end[k]``; each takes ``share[j]`` of its answer to the prices
+    ``vector[j]``, for j in ``first[k]..last[k]``. Where ``mixed[k]`` ``(T,)`` allows it, charging in one
+    answer and discharging in another become one power with the same effect on the battery. Filled
+    are, at ``order[i]``, the schedules ``(N, T)`` [kW] and what is ``missing`` to the target [kWh];
+    for each task what it ``drawn`` in each step [kW], and the ``sums`` of wear, of the worth of energy
+    left, of its absolute values [EUR] and of what is below the floor [kWh h].
+    """
+    steps = len(step_h)
+    lengths_in, lengths_out = np.zeros(steps), np.zeros(steps)
+    slopes, lengths, used = np.zeros(4 * steps + 8), np.zeros(4 * steps + 8), np.zeros(2 * steps)
+    tags = np.zeros(4 * steps + 8, dtype=np.int64)
+    charged, kept = np.zeros(steps), np.zeros(steps)
+    charge, discharge = np.zeros(steps), np.zeros(steps)
+    by_step_in, by_step_out = most_in.shape[0] > 0, most_out.shape[0] > 0
+    for k in range(len(begin)):
+        drawn[k, :] = 0.0
+        sums[k, :] = 0.0
+        for i in range(begin[k], end[k]):
+            car, at = cars[i], order[i]
+            arrive, depart = int(car[ARRIVE]), int(car[DEPART])
+            limit_in = most_in[i] if by_step_in else most_in[0:0].ravel()
+            limit_out = most_out[i] if by_step_out else most_out[0:0].ravel()
+            gives = car[DISCHARGE_KW] > 0.0
+            charge[:] = 0.0
+            discharge[:] = 0.0
+            for j in range(first[k], last[k]):
+                v = vector[j]
+                charged[:] = 0.0
+                kept[:] = 0.0
+                if car[KIND] == ONLY_CHARGES:
+                    _only_charges(
+                        car, limit_in, step_h, slot[v], dear[v], before[v], unmet, charged
+                    )
+                elif car[KIND] == RANKED:
+                    _ranked(
+                        car, limit_in, limit_out, step_h, place[v], dear[v], unmet,
+                        lengths_in, lengths_out, charged, kept,
+                    )  # fmt: skip
+                else:
+                    _listed(
+                        car, limit_in, limit_out, step_h, prices[v], place[v], unmet, short,
+                        slopes, lengths, tags, used, charged, kept,
+                    )  # fmt: skip
+                for t in range(arrive, depart):
+                    charge[t] += share[j] * charged[place[v, t]]
+                if gives:
+                    for t in range(arrive, depart):
+                        most = (limit_out[t] if by_step_out else car[DISCHARGE_KW]) * step_h[t]
+                        discharge[t] += share[j] * (most - kept[place[v, t]])
+            energy, given = car[START], 0.0
+            for t in range(steps):
+                power_in, power_out = charge[t], discharge[t]
+                if gives and power_in > 0.0 and power_out > 0.0 and mixed[k, t]:
+                    stored = power_in * car[INTO] - power_out / car[OUT]
+                    power_in = max(stored, 0.0) / car[INTO]
+                    power_out = max(-stored, 0.0) * car[OUT]
+                power_in = min(power_in / step_h[t], limit_in[t] if by_step_in else car[CHARGE_KW])
+                power_out = min(
+                    power_out / step_h[t], limit_out[t] if by_step_out else car[DISCHARGE_KW]
+                )
+                charge_kw[at, t] = power_in if power_in > TINY else 0.0
+                discharge_kw[at, t] = power_out if power_out > TINY else 0.0
+                if arrive <= t < depart:
+                    # what is written may be less precise: that counts
+                    power_in, power_out = float(charge_kw[at, t]), float(discharge_kw[at, t])
+                    drawn[k, t] += power_in - power_out
+                    given += power_out * step_h[t]
+                    energy += (power_in * car[INTO] - power_out / car[OUT]) * step_h[t]
+                    if car[FLOOR] > energy:
+                        sums[k, 3] += (car[FLOOR] - energy) * step_h[t]
+            missing[at] = car[TARGET] - energy
+            sums[k, 0] += car[WEAR] * given
+            sums[k, 1] += car[VALUE] * energy
+            sums[k, 2] += abs(car[VALUE] * energy)
+
+
+@compiled
+def spread(order: Ints, begin: Ints, end: Ints, golden: float) -> None:
+    """Reorder each group so that every prefix of it is a systematic sample."""
+    for g in range(len(begin)):
+        size = end[g] - begin[g]
+        stride = max(1, int(golden * size))
+        while True:
+            a, b = size, stride
+            while b:
+                a, b = b, a % b
+            if a == 1:
+                break
+            stride += 1
+        old = order[begin[g] : end[g]].copy()
+        at = 0
+        for i in range(size):
+            order[begin[g] + i] = old[at]
+            at += stride
+            if at >= size:
+                at -= size
+
+
+@compiled
+def gather(cars: Floats, column: int, values: Floats, order: Ints) -> None:
+    """Set a column of the packed vehicles."""
+    for i in range(len(order)):
+        cars[i, column] = values[order[i]]

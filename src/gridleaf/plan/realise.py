@@ -1,0 +1,215 @@
+"""From shares of columns to a schedule for every vehicle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csc_array
+
+from gridleaf.plan import oracle
+from gridleaf.plan.columns import Coordinator, active_cells
+from gridleaf.plan.cost import Bill, settled
+from gridleaf.plan.problem import Floats, Ints, Penalties, Problem
+from gridleaf.plan.sweep import CHUNK, ranked
+
+INSIDE = 1e-7
+"""Limits are aimed at less this share of them, so that rounding does not break them [-]."""
+IN_USE = (1e-2, 2e-3, 1e-5, 0.0)
+"""Only columns with a larger share are mixed, if that is good enough."""
+MANY_GROUPS = 64
+"""With more groups than this the simplex method would take too long."""
+LARGE = 20_000_000
+"""Schedules with more numbers than this are single precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules:
+    """Powers ``(N, T)`` [kW] and their bill."""
+
+    charge_kw: Floats
+    discharge_kw: Floats
+    bill: Bill
+
+
+def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
+    """Few columns with exactly optimal shares, in place of many nearly optimal ones.
+
+    A vertex of the master problem has at most one column for each group and active cell together; every
+    vehicle is asked once for each column of its group that is left.
+    """
+    pool, standing = coordinator.pool, coordinator.standing
+    if coordinator.groups > MANY_GROUPS:
+        coordinator.polish()
+        return
+    theta = pool.theta
+    best = coordinator.cost(theta)
+    for least in IN_USE:
+        use = np.flatnonzero(theta > least)
+        found = np.zeros(len(theta))
+        solved = _vertex(coordinator, use)
+        if solved is None:
+            continue
+        found[use] = solved
+        cost = coordinator.cost(found)
+        if cost - standing.bound <= 1.1 * tolerance * abs(standing.bound) or least == 0.0:
+            if cost <= best or cost - standing.bound <= 1.1 * tolerance * abs(standing.bound):
+                pool.theta, standing.cost = found, cost
+            break
+    pool.keep(pool.theta > 0)
+
+
+def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
+    """The optimal shares of the columns ``use``, by the simplex method."""
+    net, pool, count = coordinator.net, coordinator.pool, coordinator.count
+    inside = replace(
+        net,
+        limit_in=net.limit_in * np.where(net.limit_in > 0, 1 - INSIDE, 1 + INSIDE),
+        limit_out=net.limit_out * (1 - INSIDE),
+    )
+    cells = active_cells(inside, coordinator.active, count)
+    n, nv, k, nq = len(use), len(cells.at), len(cells.charge), len(cells.peak_at)
+    rows, groups = len(cells.rhs), coordinator.groups
+    row, column, entry = coordinator.entries(use)
+    variable = np.arange(nv)
+    seen = cells.peak >= 0
+    entries = [
+        (row, column, entry / count),
+        (rows + pool.group[use], np.arange(n), np.ones(n)),
+        (cells.at, n + variable, cells.sign),
+        (rows + groups + cells.peak[seen], n + variable[seen], np.ones(int(seen.sum()))),
+        (rows + groups + np.arange(nq), n + nv + cells.peak_of, -cells.hours),
+    ]
+    at, on, value = (np.concatenate(part) for part in zip(*entries, strict=True))
+    size = n + nv + k
+    matrix = csc_array(coo_array((value, (at, on)), shape=(rows + groups + nq, size)))
+    lower = np.concatenate((cells.rhs, np.ones(groups), np.full(nq, -np.inf)))
+    upper = np.concatenate((cells.rhs, np.ones(groups), cells.ceiling))
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    highs.setOptionValue("presolve", "off")
+    highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
+    highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
+    highs.passModel(
+        size,
+        rows + groups + nq,
+        matrix.nnz,
+        highspy.MatrixFormat.kColwise.value,
+        highspy.ObjSense.kMinimize.value,
+        0.0,
+        np.concatenate((coordinator.own()[use] / count, cells.cost, cells.charge)),
+        np.zeros(size),
+        np.concatenate((np.full(n, np.inf), cells.upper, np.full(k, np.inf))),
+        lower,
+        upper,
+        matrix.indptr.astype(np.int32),
+        matrix.indices.astype(np.int32),
+        matrix.data,
+        np.zeros(size, dtype=np.int32),
+    )
+    highs.run()
+    if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    theta = np.maximum(np.array(highs.getSolution().col_value)[:n], 0.0)
+    theta[theta < 1e-9] = 0.0
+    total = np.bincount(pool.group[use], weights=theta, minlength=groups)
+    return np.asarray(theta / total[pool.group[use]])
+
+
+def schedules(
+    coordinator: Coordinator, problem: Problem, prices: Penalties, tolerance: float
+) -> Schedules:
+    """The schedule of every vehicle: its group's shares of its own answers; and what all that costs.
+
+    Where charging in one answer meets discharging in another, one power with the same effect on the
+    battery takes their place, unless that costs more after all.
+    """
+    mixed = _may_net(coordinator)
+    result = _written(coordinator, problem, prices, mixed)
+    standing = coordinator.standing
+    worse = result.bill.objective_eur - standing.cost
+    if worse <= 0.1 * tolerance * abs(standing.bound) or not mixed.any():
+        return result
+    other = _written(coordinator, problem, prices, np.zeros_like(mixed))
+    return min(result, other, key=lambda written: written.bill.objective_eur)
+
+
+def _written(
+    coordinator: Coordinator, problem: Problem, prices: Penalties, mixed: NDArray[np.bool_]
+) -> Schedules:
+    """The schedules with charging and discharging netted where ``mixed`` ``(P, T)`` says."""
+    net, pool, sweeper = coordinator.net, coordinator.pool, coordinator.sweeper
+    fleet, groups = sweeper.fleet, coordinator.groups
+    count, steps = len(fleet.cars), len(fleet.step_h)
+    by_group = np.argsort(pool.group, kind="stable")
+    number = np.bincount(pool.group, minlength=groups)
+    stop = np.cumsum(number)
+    classes = net.incidence.shape[1]
+    used, vector = np.unique(pool.vector, return_inverse=True)
+    asked = [pool.asked[v] for v in used]
+    vectors = ranked(np.concatenate(asked) if asked else np.zeros((0, steps)))
+    vector = (vector * classes + fleet.kind[pool.group])[by_group]
+    share = pool.theta[by_group]
+
+    size = fleet.end - fleet.begin
+    pieces = -(-size // CHUNK)
+    task = np.repeat(np.arange(groups), pieces)
+    at = np.arange(len(task)) - (np.cumsum(pieces) - pieces)[task]
+    begin = fleet.begin[task] + at * size[task] // pieces[task]
+    end = fleet.begin[task] + (at + 1) * size[task] // pieces[task]
+    first, last = (stop - number)[task], stop[task]
+    mixed = mixed[fleet.kind[task]]
+
+    kind = np.float32 if count * steps > LARGE else np.float64
+    charge, discharge = np.empty((count, steps), kind), np.empty((count, steps), kind)
+    missing = np.empty(count)
+    drawn, sums = np.empty((len(task), steps)), np.empty((len(task), 4))
+
+    def work(piece: slice) -> None:
+        oracle.write(
+            fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet, fleet.short,
+            begin[piece], end[piece], first[piece], last[piece], vector, share,
+            vectors.prices, vectors.slot, vectors.place, vectors.dear, vectors.before,
+            mixed[piece], fleet.order, charge, discharge, missing, drawn[piece], sums[piece],
+        )  # fmt: skip
+
+    sweeper.share(work, (end - begin) * number[task])
+    sweeper.asked += int((size * number).sum())
+    by_class = np.zeros((classes, steps))
+    np.add.at(by_class, fleet.kind[task], drawn)
+    lines = net.incidence @ by_class
+    wear, value, turnover, short = sums.sum(axis=0).tolist()
+    nodes = len(problem.nodes.id)
+    result = settled(
+        problem,
+        prices,
+        node_kw=lines[:nodes],
+        row_kw=lines[nodes:],
+        unmet_kwh=missing,
+        short_kwh_h=short,
+        wear_eur=wear,
+        value_eur=value,
+        value_turnover_eur=turnover,
+    )
+    return Schedules(charge, discharge, result)
+
+
+def _may_net(coordinator: Coordinator) -> NDArray[np.bool_]:
+    """Where drawing a little less costs nothing, for each class ``(P, T)``.
+
+    Charging and discharging at once wastes energy. Undoing it lowers what a vehicle draws, which is
+    no gain where energy has a negative price, and would break an export limit that is met.
+    """
+    net = coordinator.net
+    flow = net.flows(coordinator.drawn(coordinator.pool.theta))
+    margin = 0.02 * (net.high - net.low)
+    tight = (flow - margin < -net.limit_out) | ((net.sell < 0) & (flow < margin))
+    reach = net.incidence
+    blocked = np.asarray(abs(reach).T @ tight.astype(np.float64)) > 0
+    # a row that a vehicle relieves by drawing more
+    relieved = np.asarray((-reach).maximum(0).T @ net.needed.astype(np.float64)) > 0
+    dear = net.price_of_classes(coordinator.standing.price) >= 0
+    return np.asarray(dear & ~blocked & ~relieved)

@@ -1,0 +1,24 @@
+"""The fleet method against the exact one, on random small problems with every feature."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from plan_problems import problems, scale_of
+
+from gridleaf.plan import Problem, bill, solve, verify
+from gridleaf.plan.fleet import solve_fleet
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(problems())
+def test_the_bound_is_below_the_optimum_and_the_plan_above(problem: Problem) -> None:
+    best = solve(problem).objective_eur
+    plan = solve_fleet(problem, gap=1e-6)
+    rounding = 1e-7 * scale_of(problem)
+    assert plan.lower_bound_eur <= best + rounding
+    assert plan.objective_eur >= best - rounding
+    assert plan.objective_eur <= best + 2e-6 * abs(best) + 10 * rounding
+    assert plan.lower_bound_eur >= best - 2e-6 * abs(best) - 10 * rounding
+    assert verify(problem, plan) == []
+    cost = bill(problem, plan.charge_kw, plan.discharge_kw).objective_eur
+    assert abs(cost - plan.objective_eur) <= 1e-9 * max(1.0, abs(cost))

@@ -1,0 +1,225 @@
+"""The fleet method: its proof, its limits of time, and input of the strangest kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+from benchmarks.instances import OPTIMUM, changed, depot, feeder, fleet
+from small_problems import small
+
+from gridleaf.domain.errors import PlanningFailed, ProblemError
+from gridleaf.plan import Plan, Problem, Progress, Visits, bill, solve, verify
+from gridleaf.plan.columns import Memory
+from gridleaf.plan.fleet import solve_fleet
+
+
+def agreed(problem: Problem, **options: Any) -> Plan:
+    """A plan of the fleet method that the exact one and the check agree with."""
+    plan = solve_fleet(problem, **options)
+    assert verify(problem, plan) == []
+    best = solve(problem, method="exact").objective_eur
+    rounding = 1e-6 * max(1.0, abs(best))
+    assert plan.lower_bound_eur <= best + rounding
+    assert best - rounding <= plan.objective_eur <= best + 1e-4 * abs(best) + rounding
+    return plan
+
+
+@pytest.mark.parametrize("variant", ["core", "full"])
+@pytest.mark.parametrize("size", [10, 100, 1000])
+def test_bound_and_plan_enclose_the_known_optimum(size: int, variant: Any) -> None:
+    plan = solve_fleet(fleet(size, variant))
+    assert plan.method == "fleet"
+    assert plan.gap <= 1e-4
+    assert plan.lower_bound_eur <= OPTIMUM[size, variant] + 1e-3
+    assert plan.objective_eur >= OPTIMUM[size, variant] - 1e-3
+    assert verify(fleet(size, variant), plan) == []
+
+
+def test_a_smaller_gap_can_be_asked_for() -> None:
+    assert solve_fleet(fleet(300), gap=1e-6).gap <= 1e-6
+
+
+def test_circuits_phases_and_unequal_steps() -> None:
+    agreed(depot(60))
+    agreed(depot(40, circuits=2, phases=False, v2g=0.0))
+
+
+def test_the_bill_is_that_of_the_schedules() -> None:
+    problem = fleet(500, "full")
+    plan = solve_fleet(problem)
+    again = bill(problem, plan.charge_kw, plan.discharge_kw)
+    assert again.objective_eur == pytest.approx(plan.objective_eur, rel=1e-12)
+    np.testing.assert_allclose(again.import_kw, plan.import_kw, atol=1e-6)
+
+
+def test_the_number_of_threads_changes_nothing_but_rounding() -> None:
+    problem = fleet(2000)
+    one, two, three = (solve_fleet(problem, workers=workers) for workers in (1, 2, 3))
+    for other in (two, three):
+        np.testing.assert_allclose(one.charge_kw, other.charge_kw, atol=1e-4)
+        assert one.lower_bound_eur == pytest.approx(other.lower_bound_eur, rel=1e-8)
+        assert one.objective_eur == pytest.approx(other.objective_eur, rel=1e-8)
+
+
+def test_auto_takes_the_exact_method_for_small_problems_and_for_integers() -> None:
+    assert solve(fleet(20)).method == "exact"
+    large = fleet(400)
+    assert solve(large).method == "fleet"
+    nodes = large.nodes
+    dear = np.where(np.arange(96) == 5, nodes.import_price_eur_per_kwh + 0.1, -1.0)
+    awkward = replace(large, nodes=replace(nodes, export_price_eur_per_kwh=dear))
+    with pytest.raises(PlanningFailed, match="only the exact method"):
+        solve(awkward, method="fleet")
+
+
+def test_out_of_time_there_is_still_a_plan_with_an_honest_gap() -> None:
+    problem = fleet(1500)
+    ticks = count()
+    plan = solve_fleet(problem, time_limit_s=20.0, timer=lambda: float(next(ticks)))
+    assert verify(problem, plan) == []
+    assert 1e-4 < plan.gap < np.inf
+    at_once = solve_fleet(problem, time_limit_s=0.0)
+    assert verify(problem, at_once) == []
+    assert at_once.lower_bound_eur <= plan.objective_eur
+
+
+@pytest.mark.parametrize("prices", [False, True])
+def test_a_search_starts_from_what_the_last_one_left(prices: bool) -> None:
+    problem, memory = fleet(2000, "full"), Memory()
+    rounds: list[int] = []
+    solve_fleet(problem, warm=memory, progress=lambda told: rounds.append(told.rounds))
+    first = len(rounds)
+    for seed in range(3):
+        problem = changed(problem, seed, prices=prices)
+        rounds.clear()
+        plan = solve_fleet(problem, warm=memory, progress=lambda told: rounds.append(told.rounds))
+        assert len(rounds) < first / 2
+        assert plan.gap <= 1e-4
+        assert verify(problem, plan) == []
+        cold = solve_fleet(problem)
+        assert plan.lower_bound_eur <= cold.objective_eur
+        assert cold.lower_bound_eur <= plan.objective_eur
+
+
+def test_a_memory_that_does_not_fit_is_not_used() -> None:
+    memory = Memory()
+    solve_fleet(feeder(4, 20), warm=memory)
+    agreed(depot(40), warm=memory)
+    agreed(fleet(100), warm=memory)
+
+
+def test_it_can_be_cancelled_and_tells_how_far_it_is() -> None:
+    problem = fleet(1500)
+    told: list[Progress] = []
+    plan = solve_fleet(problem, progress=told.append, cancel=lambda: len(told) >= 30)
+    assert verify(problem, plan) == []
+    assert len(told) == 30
+    assert [progress.rounds for progress in told] == sorted(progress.rounds for progress in told)
+    assert told[0].share < 1
+
+
+@pytest.mark.parametrize(
+    "visits",
+    [
+        {"depart": [1]},
+        {"arrive": [2], "depart": [2]},
+        {"target_kwh": [500]},
+        {"target_kwh": [40], "charge_kw": [0]},
+        {"energy_kwh": [3], "min_kwh": [8]},
+        {"energy_kwh": [3], "min_kwh": [8], "charge_kw": [0]},
+        {"energy_kwh": [60]},
+        {"discharge_kw": [10], "value_eur_per_kwh": [0.2]},
+        {"discharge_kw": [10], "min_kwh": [None], "max_kwh": [None]},
+        {"charge_kw": [[0, 3, 0, 9]], "discharge_kw": [[5, 0, 0, 0]], "target_kwh": [15]},
+    ],
+)
+def test_strange_visits(visits: dict[str, Any]) -> None:
+    agreed(small(visits))
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        {"import_limit_kw": [0]},
+        {"import_limit_kw": [0], "export_limit_kw": [0]},
+        {"import_price_eur_per_kwh": [0.2]},
+        {"import_price_eur_per_kwh": [-0.2], "export_price_eur_per_kwh": [-0.3]},
+        {"import_price_eur_per_kwh": [None]},
+        {"import_limit_kw": [4], "load_kw": [[3, 3, 8, 3]]},
+        {"demand_charge_eur_per_kw": [2], "peak_so_far_kw": [7]},
+        {"demand_charge_eur_per_kw": [2], "peak_so_far_kw": [5], "load_kw": [9]},
+        {"export_price_eur_per_kwh": [0.05], "load_kw": [-4]},
+    ],
+)
+def test_strange_nodes(nodes: dict[str, Any]) -> None:
+    agreed(small({"target_kwh": [30], "discharge_kw": [6]}, nodes))
+
+
+def test_no_vehicles_at_all() -> None:
+    names = ("id", "node", "arrive", "depart", "energy_kwh", "charge_kw", "max_kwh")
+    problem = small({name: [] for name in names}, {"load_kw": [5]})
+    assert agreed(problem).charge_kw.shape == (0, 4)
+
+
+def test_identical_vehicles_and_equal_prices() -> None:
+    visits = {
+        "id": [f"car{i}" for i in range(50)],
+        "node": ["site"] * 50,
+        "arrive": [0] * 50,
+        "depart": [4] * 50,
+        "energy_kwh": [10] * 50,
+        "target_kwh": [30] * 50,
+        "max_kwh": [50] * 50,
+        "charge_kw": [10] * 50,
+        "discharge_kw": [10] * 50,
+    }
+    plan = agreed(small(visits, {"import_price_eur_per_kwh": [0.2], "import_limit_kw": [300]}))
+    assert plan.unmet_kwh.max() < 1e-6
+
+
+def test_nan_is_refused_by_name() -> None:
+    problem = fleet(400)
+    energy = problem.visits.energy_kwh.copy()
+    energy[7] = np.nan
+    bad = replace(problem, visits=replace(problem.visits, energy_kwh=energy))
+    with pytest.raises(ProblemError, match=r"visits\.energy_kwh\[7\]"):
+        solve(bad)
+
+
+@pytest.mark.parametrize(("sites", "cars"), [(4, 20), (20, 10)])
+def test_a_feeder_with_sites(sites: int, cars: int) -> None:
+    agreed(feeder(sites, cars))
+
+
+def test_many_steps() -> None:
+    """More than the bit sets hold."""
+    problem = fleet(30)
+    visits, nodes = problem.visits, problem.nodes
+
+    def twice(values: Any) -> Any:
+        return np.repeat(values, 2, axis=1)
+
+    finer = replace(
+        problem,
+        step_h=np.full(192, 0.125),
+        visits=replace(visits, arrive=2 * visits.arrive, depart=2 * visits.depart),
+        nodes=replace(
+            nodes,
+            **{
+                name: twice(getattr(nodes, name))
+                for name in (
+                    "import_limit_kw",
+                    "export_limit_kw",
+                    "load_kw",
+                    "import_price_eur_per_kwh",
+                    "export_price_eur_per_kwh",
+                )
+            },
+        ),
+    )
+    assert isinstance(finer.visits, Visits)
+    agreed(finer)
