@@ -97,20 +97,23 @@ def shares(
     precision
         Complementarity relative to the objective at which to stop.
     """
-    theta = 0.9 * theta + 0.1 / np.bincount(group, minlength=groups)[group]
-    theta /= np.bincount(group, weights=theta, minlength=groups)[group]
-    price = price.copy()
+    start = 0.9 * theta + 0.1 / np.bincount(group, minlength=groups)[group]
+    start /= np.bincount(group, weights=start, minlength=groups)[group]
+    theta, found = start.copy(), price.copy()
     try:
         iterations = _iterate(
             columns.shared, columns.local, columns.row, columns.column, cost, group, groups,
             cells.rhs, cells.at, cells.sign, cells.cost, cells.upper,
             cells.peak, cells.peak_at, cells.peak_of, cells.hours, cells.ceiling, cells.charge,
-            cells.first_over, theta, price, distance, precision,
+            cells.first_over, theta, found, distance, precision,
         )  # fmt: skip
-    except np.linalg.LinAlgError:  # not precise enough: where it started is as good as it gets
+    except np.linalg.LinAlgError:
         iterations = 0
-    theta = theta / np.bincount(group, weights=theta, minlength=groups)[group]
-    return Shares(theta, price, iterations)
+    total = np.bincount(group, weights=theta, minlength=groups)
+    if not (np.isfinite(found).all() and np.isfinite(total).all() and (total > 0).all()):
+        # not precise enough: where it started is as good as it gets
+        return Shares(start, price, 0)
+    return Shares(theta / total[group], found, iterations)
 
 
 @compiled

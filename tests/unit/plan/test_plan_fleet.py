@@ -159,6 +159,21 @@ def test_strange_nodes(nodes: dict[str, Any]) -> None:
     agreed(small({"target_kwh": [30], "discharge_kw": [6]}, nodes))
 
 
+def test_negative_prices_for_a_fleet() -> None:
+    """Where the master problem once lost its precision, and the vehicles their way."""
+    problem = fleet(3000, "full")
+    nodes = problem.nodes
+    cheap = replace(
+        nodes,
+        import_price_eur_per_kwh=nodes.import_price_eur_per_kwh - 0.17,
+        export_price_eur_per_kwh=nodes.export_price_eur_per_kwh - 0.20,
+    )
+    problem = replace(problem, nodes=cheap)
+    plan = solve_fleet(problem)
+    assert plan.gap <= 1e-4
+    assert verify(problem, plan) == []
+
+
 def test_no_vehicles_at_all() -> None:
     names = ("id", "node", "arrive", "depart", "energy_kwh", "charge_kw", "max_kwh")
     problem = small({name: [] for name in names}, {"load_kw": [5]})
