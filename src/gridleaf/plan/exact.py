@@ -22,8 +22,8 @@ from gridleaf.plan.lp import Model, build
 from gridleaf.plan.problem import Floats, Ints, Plan, Problem, by_step, check, penalties
 
 PREFERENCE = 1e-5
-"""EUR per kWh and hour by which later charging and earlier discharging seem dearer at first, more
-to who leaves early than to who leaves late, and the other way round for discharging."""
+"""EUR per kWh and hour by which later charging and earlier discharging seem dearer at first, the
+latter more to who leaves early than to who leaves late."""
 MIP_GAP = 1e-7
 """Relative gap at which the search over import or export stops, where one is needed."""
 BOTH_KW = 1e-4

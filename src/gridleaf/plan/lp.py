@@ -165,10 +165,9 @@ def build(problem: Problem, prices: Penalties) -> Model:
 
     middle = np.cumsum(problem.step_h) - problem.step_h / 2
     preference = np.zeros(lp.columns)
-    (taker, taking), (giver, giving) = power.charge_at, power.discharge_at
-    hurry, ease = _turns(problem.visits.depart), _turns(-problem.visits.depart)
-    preference[power.charge] = hurry[taker] * middle[taking]
-    preference[power.discharge] = (3.0 - ease[giver]) * (middle[-1] + middle[0] - middle[giving])
+    taking, (giver, giving) = power.charge_at[1], power.discharge_at
+    preference[power.charge] = middle[taking]
+    preference[power.discharge] = _turns(problem)[giver] * (middle[-1] + middle[0] - middle[giving])
     return lp.model(
         offset=offset,
         charge_at=power.charge_at,
@@ -179,14 +178,18 @@ def build(problem: Problem, prices: Penalties) -> Model:
     )
 
 
-def _turns(key: Ints) -> Floats:
-    """Weights from 2 down to 1: the smaller the key, and among equals the earlier, the larger.
+def _turns(problem: Problem) -> Floats:
+    """How dear early discharging seems to each visit, 1 to 2: least to who leaves last.
 
-    With them vehicles of equal worth have an order, and do not change places from plan to plan.
+    So vehicles of equal worth have an order, and do not take turns at discharging from plan to plan.
+    Charging has none: vehicles that share what there is lose less where their power falls near full.
     """
-    rank = np.empty(len(key))
-    rank[np.argsort(key, kind="stable")] = np.arange(len(key))
-    return 2.0 - rank / max(len(key), 1)
+    count = len(problem.visits.id)
+    weight = np.empty(count)
+    weight[np.argsort(-problem.visits.depart, kind="stable")] = 1.0 + np.arange(count) / max(
+        count, 1
+    )
+    return weight
 
 
 def _cells(where: Mask) -> Cells:
