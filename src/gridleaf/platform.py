@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from gridleaf.control.accounts import Totals
 from gridleaf.control.decide import Solver
-from gridleaf.control.loop import Controller, Foresight, Series
+from gridleaf.control.foresight import Expectations
+from gridleaf.control.loop import Controller, Foresight
 from gridleaf.control.session import LiveSession, Mark, session_id
 from gridleaf.control.types import Decision, SiteState
 from gridleaf.domain.clock import Clock, stopwatch
@@ -31,9 +32,7 @@ from gridleaf.domain.events import (
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
 from gridleaf.domain.wishes import Wish
-from gridleaf.forecast.arrivals import ArrivalHistory
 from gridleaf.forecast.habits import learned_wish
-from gridleaf.forecast.persistence import SiteForecast, SiteHistory, forecast_site
 from gridleaf.gateway.gateway import Gateway
 from gridleaf.ocpp.commands import AllowTransfers, RemoteStart, RemoteStop
 from gridleaf.ocpp.csms import Authorisation
@@ -53,7 +52,6 @@ NOT_APPLIED = Counter(
 
 CHARGE_ONLY = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
 BIDIRECTIONAL = ("AC_BPT", "DC_BPT")
-_FORECAST_S = 60.0
 _STEP_H = 0.25
 """Horizon of a state that is only looked at for what is now [h]."""
 _HISTORY = timedelta(days=28)
@@ -100,9 +98,7 @@ class Platform:
         self._store = store
         source = source or make_source(site.tariff, clock=clock, timezone=site.timezone)
         self._book = PriceBook(source, store, clock)
-        self._history = SiteHistory()
-        self._visits = ArrivalHistory(site.timezone)
-        self._forecast: tuple[float, datetime, SiteForecast] | None = None
+        self._expected = Expectations(site, clock, self._book)
         interval = site.tariff.demand_interval_min
         self.demand = DemandMeter(interval_min=interval, timezone=site.timezone)
         self.uncontrolled_demand = DemandMeter(interval_min=interval, timezone=site.timezone)
@@ -113,7 +109,9 @@ class Platform:
             store=store,
             execute=self._execute,
             foresight=Foresight(
-                prices=self._prices, base=self._base, arrivals=self._expected_arrivals
+                prices=self._expected.prices,
+                base=self._expected.base,
+                arrivals=self._expected.arrivals,
             ),
             peak_kw=lambda: self.demand.peak_kw(clock.now()),
             solver=solver,
@@ -165,10 +163,10 @@ class Platform:
                 evse.refused = evse.session is not None
         now = self._clock.now()
         for past in await store.sessions(since=now - _HISTORY, state="ended", limit=100_000):
-            self._visits.add(past)
+            self._expected.visits.add(past)
         await self._restore_sums()
         for measurement in await store.measurements(now - _HISTORY, now, limit=1_000_000):
-            self._history.add(measurement)
+            self._expected.history.add(measurement)
             if measurement.grid_kw is not None:
                 self.demand.add(measurement.measured_at, measurement.grid_kw)
 
@@ -183,13 +181,13 @@ class Platform:
         for evse in live.evses():
             evse.default_kw = kept["defaults"].get(evse.key)
             evse.obeying = evse.key not in kept["disobeying"]
-            evse.refuses_zero = evse.takes_more = evse.key in kept.get("refuses_zero", ())
+            evse.refuses_zero = evse.takes_more = evse.key in kept["refuses_zero"]
         accounts.today, accounts.total = _totals(kept["today"]), _totals(kept["total"])
         accounts.owed = kept["owed"]
         now = self._clock.now()
         self.demand.restore(kept["demand"], now)
         self.uncontrolled_demand.restore(kept["uncontrolled_demand"], now)
-        for name, said in kept.get("needs", {}).items():
+        for name, said in kept["needs"].items():
             session, needs = live.sessions.get(name), from_json(said)
             if session is not None and session.needs is None and isinstance(needs, NeedsReported):
                 # said before the session began, so no transaction of the store has it
@@ -278,7 +276,7 @@ class Platform:
         latched, missing = live.grid_event, self._misses_reports(event)
         session = self._fold(self.controller.apply, event)
         for over in live.take_over():
-            self._visits.add(over.record())
+            self._expected.visits.add(over.record())
             await self._guarded("session", self._store.save_session(over.record()))
             self.notices.publish("session", {"session_id": over.session_id})
         if live.grid_event != latched:
@@ -391,49 +389,6 @@ class Platform:
         self._must_lead()
         return await self.gateway.execute(station_id, command)
 
-    def _prices(
-        self, start: datetime, step_h: Sequence[float]
-    ) -> tuple[Series, Series, tuple[bool, ...]]:
-        """Known prices; where there are none yet, those of the day before, else the flat tariff."""
-        tariff = self._site.tariff
-        buy, sell, known = self._book.prices(start, step_h, tariff)
-        if tariff.source == "none":
-            return buy, sell, (True,) * len(known)
-        if all(known):
-            return buy, sell, known
-        old_buy, old_sell, was = self._book.prices(start - timedelta(days=1), step_h, tariff)
-        use_old = [not k and w for k, w in zip(known, was, strict=True)]
-        return (
-            tuple(o if use else p for p, o, use in zip(buy, old_buy, use_old, strict=True)),
-            tuple(o if use else p for p, o, use in zip(sell, old_sell, use_old, strict=True)),
-            known,
-        )
-
-    def _base(
-        self, start: datetime, step_h: Sequence[float], newest: SiteMeasurement | None
-    ) -> tuple[Series, Series]:
-        if newest is None:
-            return (0.0,) * len(step_h), (0.0,) * len(step_h)
-        now = self._clock.monotonic()
-        if (
-            self._forecast is None
-            or now - self._forecast[0] > _FORECAST_S
-            or len(self._forecast[2].load_kw) < len(step_h)
-        ):
-            expected = forecast_site(self._history, start, step_h, timezone=self._site.timezone)
-            self._forecast = (now, start, expected)
-        load = self._forecast[2].load_kw[: len(step_h)].copy()
-        pv = self._forecast[2].pv_kw[: len(step_h)].copy()
-        if len(step_h):
-            load[0] = newest.load_kw if newest.load_kw is not None else load[0]
-            pv[0] = newest.pv_kw if newest.pv_kw is not None else pv[0]
-        return tuple(load.tolist()), tuple(pv.tolist())
-
-    def _expected_arrivals(self, start: datetime, step_h: Sequence[float]) -> Series:
-        """Nobody in the first step: who is here now is known."""
-        expected = self._visits.expected_kw(start, step_h)
-        return (0.0, *expected[1:].tolist())
-
     def _cycled(self, state: SiteState, decision: Decision) -> None:
         self.notices.publish(
             "decision",
@@ -531,7 +486,8 @@ class Platform:
 
     async def wish(self, session_id: str, wish: Wish) -> None:
         session = self._session(session_id)
-        merged = _merge(session.wish, replace(wish, said_at=wish.said_at or self._clock.now()))
+        said = replace(wish, said_at=wish.said_at or self._clock.now())
+        merged = said if session.wish is None else said.after(session.wish)
         await self._store.save_wish(session_id, merged)
         before = session.wish
         session.wish = merged
@@ -567,7 +523,7 @@ class Platform:
         before = self.controller.measurement
         self.controller.measured(measurement)
         kept = self._with_base(measurement)
-        self._history.add(kept)
+        self._expected.history.add(kept)
         if measurement.grid_kw is not None:
             self.demand.add(measurement.measured_at, measurement.grid_kw)
         state_due = before is None or (measurement.measured_at - before.measured_at) >= timedelta(
@@ -628,23 +584,6 @@ class Platform:
         if session is None:
             raise KeyError(f"no live session {session_id!r}")
         return session
-
-
-def _merge(old: Wish | None, new: Wish) -> Wish:
-    """What is not said again stays as it was said before; energy and SoC replace each other."""
-    if old is None:
-        return new
-    merged = {
-        name: value if value is not None else getattr(old, name)
-        for name, value in ((n, getattr(new, n)) for n in ("departure_at", "reserve_soc", "v2g"))
-    }
-    said = new.energy_kwh is not None or new.target_soc is not None
-    return replace(
-        new,
-        **merged,
-        energy_kwh=new.energy_kwh if said else old.energy_kwh,
-        target_soc=new.target_soc if said else old.target_soc,
-    )
 
 
 def _dump(totals: Totals | None) -> dict[str, Any] | None:

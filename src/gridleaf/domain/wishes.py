@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +34,15 @@ class Wish:
     v2g: bool | None = None
     said_by: str = "driver"
     said_at: datetime | None = None
+
+    def after(self, old: Self) -> Self:
+        """What is not said again stays as it was said before; energy and SoC replace each other."""
+        kept = old if self.energy_kwh is None and self.target_soc is None else self
+        return replace(
+            self,
+            departure_at=self.departure_at or old.departure_at,
+            reserve_soc=old.reserve_soc if self.reserve_soc is None else self.reserve_soc,
+            v2g=old.v2g if self.v2g is None else self.v2g,
+            energy_kwh=kept.energy_kwh,
+            target_soc=kept.target_soc,
+        )

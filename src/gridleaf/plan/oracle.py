@@ -18,6 +18,9 @@ programme. The penalty below the minimum is one more convex function of ``e``, a
 Every vehicle at one price vector ranks the steps in the same order, so its pieces are two bit sets
 over ranks (:func:`_ranked`); only where they interleave differs. With more than 128 steps, or after an
 arrival below the minimum, the pieces are a sorted list (:func:`_listed`).
+
+All that is compiled together is in this one file: what is kept on disk is compiled anew when its own
+file changes, but not when one changes that it calls into.
 """
 
 from __future__ import annotations
@@ -578,32 +581,3 @@ def write(
             sums[k, 0] += car[WEAR] * given
             sums[k, 1] += car[VALUE] * energy
             sums[k, 2] += abs(car[VALUE] * energy)
-
-
-@compiled
-def spread(order: Ints, begin: Ints, end: Ints, golden: float) -> None:
-    """Reorder each group so that every prefix of it is a systematic sample."""
-    for g in range(len(begin)):
-        size = end[g] - begin[g]
-        stride = max(1, int(golden * size))
-        while True:
-            a, b = size, stride
-            while b:
-                a, b = b, a % b
-            if a == 1:
-                break
-            stride += 1
-        old = order[begin[g] : end[g]].copy()
-        at = 0
-        for i in range(size):
-            order[begin[g] + i] = old[at]
-            at += stride
-            if at >= size:
-                at -= size
-
-
-@compiled
-def gather(cars: Floats, column: int, values: Floats, order: Ints) -> None:
-    """Set a column of the packed vehicles."""
-    for i in range(len(order)):
-        cars[i, column] = values[order[i]]

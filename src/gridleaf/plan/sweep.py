@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridleaf.plan import oracle
+from gridleaf.plan.compiled import compiled
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, filled
 
 CHUNK = 2000
@@ -70,7 +71,7 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
     ]
     begin = np.concatenate([edge[:-1] for edge in edges] or [np.zeros(0, np.int64)])
     end = np.concatenate([edge[1:] for edge in edges] or [np.zeros(0, np.int64)])
-    oracle.spread(order, begin, end, GOLDEN)
+    _spread(order, begin, end, GOLDEN)
 
     cars = np.empty((count, oracle.COLUMNS))
     start, floor = visits.energy_kwh, filled(visits.min_kwh, -np.inf)
@@ -94,7 +95,7 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
         oracle.FLOOR: np.where(short, floor, -np.inf),
         oracle.KIND: np.where(listed, oracle.LISTED, np.where(discharge > 0, oracle.RANKED, 0.0)),
     }.items():
-        oracle.gather(cars, column, values.astype(np.float64, copy=False), order)
+        _gather(cars, column, values.astype(np.float64, copy=False), order)
     return Fleet(
         cars=cars,
         most_in=in_most,
@@ -107,6 +108,35 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
         end=end,
         kind=kind[order[begin]],
     )
+
+
+@compiled
+def _spread(order: Ints, begin: Ints, end: Ints, golden: float) -> None:
+    """Reorder each group so that every prefix of it is a systematic sample."""
+    for g in range(len(begin)):
+        size = end[g] - begin[g]
+        stride = max(1, int(golden * size))
+        while True:
+            a, b = size, stride
+            while b:
+                a, b = b, a % b
+            if a == 1:
+                break
+            stride += 1
+        old = order[begin[g] : end[g]].copy()
+        at = 0
+        for i in range(size):
+            order[begin[g] + i] = old[at]
+            at += stride
+            if at >= size:
+                at -= size
+
+
+@compiled
+def _gather(cars: Floats, column: int, values: Floats, order: Ints) -> None:
+    """Set a column of the packed vehicles."""
+    for i in range(len(order)):
+        cars[i, column] = values[order[i]]
 
 
 def _likeness(problem: Problem, kind: Ints) -> NDArray[Any]:
