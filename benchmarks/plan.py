@@ -1,10 +1,11 @@
 """Both planners beside the exact one's solver called directly, and where the time goes.
 
 ``python -m benchmarks plan [--visits 10,100,1000] [--variants core,full] [--methods exact,fleet]
-[--gap 1e-4] [--sites 64x50] [--replan 10000] [--repeat 5] [--peers highs,highs-ipm,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge and energy for
-every visit and step of its window, import and export for every step) and their own defaults, on one
-thread; the fleet method asks vehicles on all processors. Every plan of ours is checked. The first call
-of the fleet method, which may have to compile, is not counted.
+[--gap 1e-4] [--time-limit S] [--sites 64x50] [--replan 10000] [--repeat 5]
+[--peers highs,highs-ipm,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge
+and energy for every visit and step of its window, import and export for every step) and their own
+defaults, on one thread; the fleet method asks vehicles on all processors. Every plan of ours is
+checked. The first call of the fleet method, which may have to compile, is not counted.
 """
 
 from __future__ import annotations
@@ -142,9 +143,9 @@ def by_scipy(problem: Problem) -> float:
     return float(answer.fun)
 
 
-def by_gridleaf(problem: Problem, method: Method, gap: float) -> Plan:
+def by_gridleaf(problem: Problem, method: Method, gap: float, limit_s: float | None) -> Plan:
     """``plan.solve``: the checked problem, the proof and the bill included."""
-    return solve(problem, method=method, gap=gap)
+    return solve(problem, method=method, gap=gap, time_limit_s=limit_s)
 
 
 def timed(work: Callable[[], Any], repeat: int) -> tuple[list[float], Any]:
@@ -180,7 +181,7 @@ def stages(problem: Problem, repeat: int) -> dict[str, float]:
     return dict(zip(names, np.median(rounds, axis=0).tolist(), strict=True))
 
 
-def fleet_stages(problem: Problem, gap: float) -> dict[str, float]:
+def fleet_stages(problem: Problem, gap: float, limit_s: float | None) -> dict[str, float]:
     """Time of each part of the fleet method in one run [s]: asking, master problem, schedules."""
     spent = {"ask": 0.0, "master": 0.0, "vertex": 0.0, "schedules": 0.0}
     places: list[tuple[Any, str, str]] = [
@@ -205,7 +206,7 @@ def fleet_stages(problem: Problem, gap: float) -> dict[str, float]:
             watched = timing(getattr(owner, attribute), name)
             stack.enter_context(patch.object(owner, attribute, watched))
         began = stopwatch()
-        solve(problem, method="fleet", gap=gap)
+        solve(problem, method="fleet", gap=gap, time_limit_s=limit_s)
         whole = stopwatch() - began
     return spent | {"rest": whole - sum(spent.values())}
 
@@ -240,6 +241,7 @@ def measure(
     problems: list[tuple[str, Problem, float | None]],
     methods: list[str],
     gap: float,
+    limit_s: float | None,
     peers: list[str],
     repeat: int,
 ) -> list[dict[str, Any]]:
@@ -254,7 +256,9 @@ def measure(
         solve(depot(), method="fleet")  # compiled code is loaded, or made
     for name, problem, known in problems:
         planners: dict[str, Callable[[Problem], Any]] = {
-            f"gridleaf {method}": partial(by_gridleaf, method=cast(Method, method), gap=gap)
+            f"gridleaf {method}": partial(
+                by_gridleaf, method=cast(Method, method), gap=gap, limit_s=limit_s
+            )
             for method in methods
         }
         if name.split()[0] not in ("depot", "feeder"):
@@ -282,7 +286,7 @@ def measure(
             if planner == "gridleaf exact":
                 record["stages_s"] = stages(problem, min(runs, 3))
             elif ours:
-                record["stages_s"] = fleet_stages(problem, gap)
+                record["stages_s"] = fleet_stages(problem, gap, limit_s)
             records.append(record)
             print(f"{name}: {planner} {record['median_s']:.4f} s", file=sys.stderr, flush=True)
     return records
@@ -295,6 +299,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--variants", default="core,full")
     parser.add_argument("--methods", default="exact,fleet")
     parser.add_argument("--gap", type=float, default=1e-4, help="of the fleet method")
+    parser.add_argument("--time-limit", type=float, help="for each plan of ours [s]")
     parser.add_argument("--sites", default="", help="feeders, as sites x visits: 64x50,8x50")
     parser.add_argument("--replan", default="", help="visits after a small change: 1000,10000")
     parser.add_argument("--peers", default="highs,highs-ipm,scipy", help="'' for none")
@@ -320,6 +325,7 @@ def main(argv: list[str]) -> None:
         problems,
         args.methods.split(","),
         args.gap,
+        args.time_limit,
         [peer for peer in args.peers.split(",") if peer],
         args.repeat,
     )

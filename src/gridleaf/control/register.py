@@ -11,8 +11,6 @@ _ROUNDING_KWH = 0.01
 """A register may seem to step back by this much where it is rounded differently (1.6 meterStop)."""
 _LONGEST_GUESS_H = 1.0
 """Power is not taken to have stayed the same for longer than this."""
-
-
 _SHORTEST, _LONGEST = timedelta(seconds=30), timedelta(minutes=15)
 _ERROR_KW = 0.5
 """A mean power is told when the steps of the register make no larger error, or after the longest."""
@@ -20,7 +18,7 @@ _STEPS_KWH = (1.0, 0.1, 0.01, 0.001)
 
 
 @dataclass(slots=True)
-class Mark:
+class Reading:
     """A reading at one place of measurement, and what was counted when it was taken [kWh]."""
 
     kwh: float
@@ -33,12 +31,12 @@ class Mark:
 class Register:
     """The energy of a session in one direction: what was counted since it began [kWh], never negative.
 
-    ``marks`` are the newest readings by location: a reading is compared with the last of the same
+    ``readings`` are the newest by location: a reading is compared with the last of the same
     place, and what came from another one, or from intervals, meanwhile is not counted again.
     """
 
     total_kwh: float = 0.0
-    marks: dict[str, Mark] = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)
     interval_at: datetime | None = None
 
     def read(
@@ -60,17 +58,17 @@ class Register:
         power_max_kw, power_kw
             The most the EVSE can do in this direction, and what it does now; magnitudes [kW].
         """
-        before, flags = self.marks.get(place), tuple[str, ...]()
+        before, flags = self.readings.get(place), tuple[str, ...]()
         if before is not None:
             if at < before.at:
                 return ()
             flags = self._count(before, value_kwh, at, power_max_kw, power_kw)
-        self.marks[place] = Mark(value_kwh, at, power_kw, self.total_kwh)
+        self.readings[place] = Reading(value_kwh, at, power_kw, self.total_kwh)
         return flags
 
     def _count(
         self,
-        before: Mark,
+        before: Reading,
         value_kwh: float,
         at: datetime,
         power_max_kw: float,
@@ -99,7 +97,7 @@ class Register:
         What a register has counted already is not added; more than the EVSE can do is flagged.
         """
         before = since if self.interval_at is None else max(since, self.interval_at)
-        if at <= before or any(mark.at >= at for mark in self.marks.values()):
+        if at <= before or any(reading.at >= at for reading in self.readings.values()):
             return ()
         self.interval_at = at
         hours = (at - before).total_seconds() / 3600
@@ -110,8 +108,9 @@ class Register:
 
     def move(self, step: timedelta, earliest: datetime | None = None) -> None:
         """What was read was read later by ``step``, but not before ``earliest``."""
-        for mark in self.marks.values():
-            mark.at = mark.at + step if earliest is None else max(mark.at + step, earliest)
+        for reading in self.readings.values():
+            moved = reading.at + step
+            reading.at = moved if earliest is None else max(moved, earliest)
         if self.interval_at is not None:
             moved = self.interval_at + step
             self.interval_at = moved if earliest is None else max(moved, earliest)

@@ -152,7 +152,8 @@ class NeedsReported:
 class CapabilitiesRead:
     """What we learnt the station can do, read after boot (variables or configuration keys).
 
-    ``evse_id`` 0 holds for the whole station; a maximum is None where it did not say. ``values`` keeps every variable as read, keyed
+    ``evse_id`` 0 holds for the whole station; a maximum is None where it did not say. ``values``
+    keeps every variable as read, keyed
     ``Component[.evse].Variable`` in 2.x and by key in 1.6.
     """
 

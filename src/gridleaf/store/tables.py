@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    func,
     text,
 )
 
@@ -240,7 +241,7 @@ sessions = Table(
 )
 Index("sessions_arrived", sessions.c.arrived_at)
 Index("sessions_of_state", sessions.c.state, sessions.c.arrived_at)
-Index("sessions_of_token", sessions.c.id_token, sessions.c.arrived_at)
+Index("sessions_of_token", func.lower(sessions.c.id_token), sessions.c.arrived_at)
 
 wishes = Table(
     "wishes",

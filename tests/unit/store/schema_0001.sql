@@ -208,7 +208,7 @@ CREATE INDEX open_transactions ON transactions (station_id, evse_id, transaction
 CREATE UNIQUE INDEX one_id_per_start ON starts (station_id, evse_id, id_token, started_at, meter_start_kwh);
 CREATE INDEX sessions_arrived ON sessions (arrived_at);
 CREATE INDEX sessions_of_state ON sessions (state, arrived_at);
-CREATE INDEX sessions_of_token ON sessions (id_token, arrived_at);
+CREATE INDEX sessions_of_token ON sessions (lower(id_token), arrived_at);
 CREATE INDEX wishes_of_session ON wishes (session_id, id);
 CREATE INDEX frames_at ON frames (at);
 CREATE INDEX frames_of_station ON frames (station_id, at);

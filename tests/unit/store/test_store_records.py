@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.prices import PricePoint
 from gridleaf.domain.wishes import Wish
 from gridleaf.store import records, tables
-from gridleaf.store.database import Database
+from gridleaf.store.database import Database, sqlite_database
 from gridleaf.store.port import (
     Account,
     CycleRecord,
@@ -281,5 +282,23 @@ def test_accounts_and_values_are_kept_and_replaced(durable: Callable[[], Databas
             assert await store.account("bot") is None
             assert await store.value("key") == '{"ü": 2}'
             assert await store.value("nothing") is None
+
+    asyncio.run(main())
+
+
+def test_the_sessions_of_an_id_token_are_found_by_an_index(tmp_path: Path) -> None:
+    """Whatever its spelling: each arrival asks for the history of its vehicle."""
+
+    async def main() -> None:
+        store = SqlStore(sqlite_database(tmp_path / "site.db", busy_timeout_s=5.0))
+        await store.open()
+        wanted = (
+            "SELECT * FROM sessions WHERE lower(id_token) = lower('A') ORDER BY arrived_at DESC"
+        )
+        (step,) = await store._read(
+            lambda c: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {wanted}").all()
+        )
+        assert "USING INDEX sessions_of_token" in step[3]
+        await store.close()
 
     asyncio.run(main())

@@ -125,7 +125,7 @@ def upgrade() -> None:
     )
     op.create_index("sessions_arrived", "sessions", ["arrived_at"])
     op.create_index("sessions_of_state", "sessions", ["state", "arrived_at"])
-    op.create_index("sessions_of_token", "sessions", ["id_token", "arrived_at"])
+    op.create_index("sessions_of_token", "sessions", [sa.text("lower(id_token)"), "arrived_at"])
     op.create_table(
         "wishes",
         sa.Column("id", ID, primary_key=True),
