@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from datetime import datetime, timedelta
 from typing import Any
 
+from fake_depot import (
+    HOSTILE,
+    MODELS,
+    START,
+    SteppedClock,
+    alert,
+    depot,
+    fleet_at,
+    load_at,
+    outlook_at,
+    past_session,
+    plan_of,
+    pv_at,
+    sample,
+    setpoint,
+)
 from gridleaf.control.types import (
-    Alert,
     Decision,
     EvseState,
-    Outlook,
-    SessionPlan,
     SessionState,
-    Setpoint,
     SiteState,
     decision_to_json,
     state_to_json,
@@ -27,126 +37,11 @@ from gridleaf.control.types import (
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import ConnectionLost, GridleafError
 from gridleaf.domain.events import TransactionReported
-from gridleaf.domain.meter import MeterSample, SiteMeasurement
-from gridleaf.domain.site import Circuit, Evse, SiteConfig, Station, Tariff, Vehicle
+from gridleaf.domain.meter import SiteMeasurement
+from gridleaf.domain.site import Evse, Station
 from gridleaf.domain.wishes import Wish
 from gridleaf.store.port import FrameRecord, SessionRecord, Store
 from gridleaf.web.port import Notice, Savings, StationView
-
-START = datetime(2026, 5, 13, 15, 40, tzinfo=UTC)
-"""A Wednesday, 17:40 in Berlin: the evening peak."""
-STEP_H = (1 / 3, *(0.25,) * 23, *(0.5,) * 12, *(1.0,) * 12)
-HOSTILE = "<img src=x onerror=\"document.title='owned'\">\r\n=cmd|' /C calc'!A1"
-MODELS = (
-    ("Leaf 24", 24.0, 6.6),
-    ("Leaf 40", 40.0, 22.0),
-    ("Leaf e+", 62.0, 22.0),
-    ("e-NV200", 40.0, 22.0),
-    ("Ariya", 87.0, 22.0),
-    ("Outlander", 20.0, 11.0),
-)
-
-
-class SteppedClock:
-    """A clock that stands still until it is told to move; sleeping takes the loop's own time."""
-
-    def __init__(self, start: datetime = START) -> None:
-        self.at = start
-        self.ticks = 0.0
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.ticks
-
-    def advance(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-        self.ticks += seconds
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.01))
-
-    async def wait_for(self, awaitable: Any, timeout_s: float) -> Any:
-        return await asyncio.wait_for(awaitable, timeout_s)
-
-
-def depot() -> SiteConfig:
-    """24 EVSEs in four rows: 16 bidirectional DC, 6 three-phase AC, 2 single-phase AC."""
-    rows = [
-        Circuit(id=f"row-{row}", import_limit_kw=limit)
-        for row, limit in zip("ABCD", (90, 90, 80, 60), strict=True)
-    ]
-    stations = [
-        Station(
-            id=f"DC{n:02d}",
-            circuit="row-A" if n <= 8 else "row-B",
-            evses=(Evse(id=1, current="DC", charge_max_kw=22, discharge_max_kw=22, min_a=0),),
-        )
-        for n in range(1, 17)
-    ]
-    stations += [
-        Station(id=f"AC{n:02d}", circuit="row-C", evses=(Evse(id=1, charge_max_kw=11),))
-        for n in range(1, 7)
-    ]
-    stations += [
-        Station(id=f"WB{n:02d}", circuit="row-D", evses=(Evse(id=1, charge_max_kw=7.4, phases=1),))
-        for n in range(1, 3)
-    ]
-    vehicles = tuple(
-        Vehicle(
-            id_token=f"DE*GLF*{n:04d}",
-            name=f"{MODELS[n % len(MODELS)][0]} · {n:02d}",
-            capacity_kwh=MODELS[n % len(MODELS)][1],
-        )
-        for n in range(1, 25)
-    )
-    return SiteConfig(
-        name="Depot Nordhafen",
-        timezone="Europe/Berlin",
-        import_limit_kw=200,
-        export_limit_kw=100,
-        circuits=tuple(rows),
-        stations=tuple(stations),
-        vehicles=vehicles,
-        tariff=Tariff(demand_charge_per_kw=8),
-    )
-
-
-def price_at(at: datetime) -> float:
-    """A day-ahead price with a noon valley and an evening peak [EUR/kWh]."""
-    hour = at.hour + 2 + at.minute / 60
-    evening = 0.19 * math.exp(-(((hour % 24) - 19.2) ** 2) / 4)
-    morning = 0.08 * math.exp(-(((hour % 24) - 7.5) ** 2) / 3)
-    noon = -0.09 * math.exp(-(((hour % 24) - 13) ** 2) / 6)
-    return round(0.205 + evening + morning + noon, 4)
-
-
-def load_at(at: datetime) -> float:
-    hour = (at.hour + 2 + at.minute / 60) % 24
-    return 24 + 30 * math.exp(-((hour - 13) ** 2) / 22) + 3 * math.sin(at.minute + hour * 7)
-
-
-def pv_at(at: datetime) -> float:
-    hour = (at.hour + 2 + at.minute / 60) % 24
-    return max(0.0, 88 * math.cos((hour - 13.4) / 7.6 * math.pi / 2)) if 5.8 < hour < 21 else 0.0
-
-
-def outlook_at(start: datetime) -> Outlook:
-    starts = [start + timedelta(hours=h) for h in accumulate(STEP_H[:-1], initial=0.0)]
-    prices = [price_at(at) for at in starts]
-    evening = [16 <= (at.hour + 2) % 24 < 20 for at in starts]
-    return Outlook(
-        start=start,
-        step_h=STEP_H,
-        import_price=tuple(prices),
-        export_price=tuple(round(p * 0.82, 4) for p in prices),
-        price_known=(True,) * len(prices),
-        load_kw=tuple(load_at(at) for at in starts),
-        pv_kw=tuple(pv_at(at) for at in starts),
-        import_limit_kw=tuple(120.0 if e else 200.0 for e in evening),
-        export_limit_kw=(100.0,) * len(prices),
-    )
 
 
 class FakePlatform:
@@ -299,14 +194,14 @@ class FakePlatform:
         for evse in state.evses:
             if evse.session is None:
                 if not evse.online:
-                    alerts.append(_alert("station_offline", "warning", evse.key, "Offline."))
+                    alerts.append(alert("station_offline", "warning", evse.key, "Offline."))
                 continue
-            plan = _plan(evse, evse.session, outlook, net)
+            plan = plan_of(evse, evse.session, outlook, net)
             plans.append(plan)
-            setpoints.append(_setpoint(evse, evse.session, outlook.start))
+            setpoints.append(setpoint(evse, evse.session, outlook.start))
             if plan.unmet_kwh > 0.1:
                 alerts.append(
-                    _alert(
+                    alert(
                         "will_miss_departure",
                         "warning",
                         evse.key,
@@ -315,7 +210,7 @@ class FakePlatform:
                 )
             if not evse.obeying:
                 alerts.append(
-                    _alert(
+                    alert(
                         "not_obeying",
                         "critical",
                         evse.key,
@@ -346,7 +241,7 @@ class FakePlatform:
             [
                 SiteMeasurement(
                     measured_at=at,
-                    grid_kw=load_at(at) - pv_at(at) + _fleet_at(at),
+                    grid_kw=load_at(at) - pv_at(at) + fleet_at(at),
                     pv_kw=pv_at(at),
                     load_kw=load_at(at),
                     source="sim",
@@ -358,7 +253,7 @@ class FakePlatform:
             if evse.session is not None:
                 await self._fill_session(evse, evse.session)
         for n in range(60):
-            await self.store.save_session(_past_session(self.site, now, n, rng))
+            await self.store.save_session(past_session(self.site, now, n, rng))
         for n in range(30, -1, -1):
             at = now - timedelta(minutes=15 * n)
             state = replace(self._state, at=at, outlook=outlook_at(at))
@@ -382,10 +277,10 @@ class FakePlatform:
                 else evse.power_kw or 0.0
             )
             soc += 0.2 * 5 / minutes
-            samples = [_sample(at, "Power.Active.Import", max(power, 0.0), "kW")]
+            samples = [sample(at, "Power.Active.Import", max(power, 0.0), "kW")]
             if evse.v2x:
-                samples.append(_sample(at, "Power.Active.Export", max(-power, 0.0), "kW"))
-                samples.append(_sample(at, "SoC", soc, "1"))
+                samples.append(sample(at, "Power.Active.Export", max(-power, 0.0), "kW"))
+                samples.append(sample(at, "SoC", soc, "1"))
             await self.store.append(
                 TransactionReported(
                     station_id=evse.station_id,
@@ -587,105 +482,3 @@ class FakePlatform:
             if evse.session is not None and evse.session.session_id == session_id:
                 return evse
         raise KeyError(session_id)
-
-
-def _alert(kind: str, severity: Any, where: str, text: str) -> Alert:
-    return Alert(kind=kind, severity=severity, where=where, text=text)
-
-
-def _sample(at: datetime, measurand: str, value: float, unit: str) -> MeterSample:
-    return MeterSample(measured_at=at, measurand=measurand, value=value, unit=unit)
-
-
-def _setpoint(evse: EvseState, session: SessionState, at: datetime) -> Setpoint:
-    power = evse.setpoint_kw or 0.0
-    reasons = ("row-A can export 4.2 kW more",) if evse.evse_id == 1 and power < -18 else ()
-    return Setpoint(
-        station_id=evse.station_id,
-        evse_id=evse.evse_id,
-        session_id=session.session_id,
-        transaction_id=session.transaction_id,
-        power_kw=power,
-        limit_a=None,
-        phases=evse.phases,
-        planned_kw=power,
-        steps=((0, power),),
-        expires_at=at + timedelta(minutes=10),
-        reasons=reasons,
-    )
-
-
-def _plan(
-    evse: EvseState, session: SessionState, outlook: Outlook, net: list[float]
-) -> SessionPlan:
-    """Sell in the dearest hours, charge in the cheapest, first come first served inside the limits.
-
-    ``net`` is the grid power of everybody before [kW]; this session's is added to it.
-    """
-    starts = [outlook.start + timedelta(hours=h) for h in accumulate(STEP_H[:-1], initial=0.0)]
-    inside = [t for t, at in enumerate(starts) if at < session.departure_at]
-    power = [0.0] * len(STEP_H)
-    energy = session.energy_kwh
-    if session.v2g and evse.discharge_max_kw and len(inside) > 8:
-        for t in sorted(inside, key=lambda t: -outlook.import_price[t])[:9]:
-            room = outlook.export_limit_kw[t] + net[t]
-            give = min(9.0, room, (energy - session.reserve_kwh - 4) * 0.9 / STEP_H[t])
-            if give > 1:
-                power[t] = -give
-                energy -= give * STEP_H[t] / 0.93
-    need = session.target_kwh - energy
-    for t in sorted(inside, key=lambda t: outlook.import_price[t]):
-        room = outlook.import_limit_kw[t] - net[t]
-        take = min(session.charge_max_kw, 15.0, room, need / STEP_H[t] / 0.93)
-        if power[t] == 0.0 and take > 0.01:
-            power[t] = take
-            need -= take * STEP_H[t] * 0.93
-    for t, kw in enumerate(power):
-        net[t] += kw
-    level, levels = session.energy_kwh, []
-    for t, kw in enumerate(power):
-        level += kw * STEP_H[t] * (0.93 if kw > 0 else 1 / 0.93)
-        levels.append(round(level, 3))
-    capacity = session.capacity_kwh
-    return SessionPlan(
-        session_id=session.session_id,
-        station_id=evse.station_id,
-        evse_id=evse.evse_id,
-        power_kw=tuple(round(p, 3) for p in power),
-        energy_kwh=tuple(levels),
-        unmet_kwh=max(round(need, 2), 0.0),
-        expected_soc=min(level / capacity, 1.0) if capacity else None,
-    )
-
-
-def _fleet_at(at: datetime) -> float:
-    hour = (at.hour + 2 + at.minute / 60) % 24
-    if hour < 15:
-        return 34 + 18 * math.sin(hour * 2.1)
-    return 6.0 if hour < 16.5 else -46 - 9 * math.sin(hour * 9)
-
-
-def _past_session(site: SiteConfig, now: datetime, n: int, rng: random.Random) -> SessionRecord:
-    station = site.stations[n % len(site.stations)]
-    arrived = now - timedelta(hours=9 + 2.3 * n)
-    charged = round(rng.uniform(6, 38), 2)
-    discharged = round(rng.uniform(0, 14), 2) if station.id.startswith("DC") else 0.0
-    knows_soc = station.id.startswith("DC")
-    return SessionRecord(
-        session_id=f"{0xBEEF0000 + n:020x}",
-        station_id=station.id,
-        evse_id=1,
-        transaction_id=f"past-{n}",
-        id_token=site.vehicles[n % len(site.vehicles)].id_token,
-        arrived_at=arrived,
-        departed_at=arrived + timedelta(hours=rng.uniform(3, 8)),
-        state="suspect" if n == 17 else "ended",
-        charged_kwh=charged,
-        discharged_kwh=discharged,
-        arrival_soc=round(rng.uniform(0.2, 0.5), 2) if knows_soc else None,
-        departure_soc=round(rng.uniform(0.7, 0.95), 2) if knows_soc else None,
-        unmet_kwh=2.4 if n == 9 else 0.0,
-        cost_eur=round(0.16 * charged - 0.31 * discharged, 2),
-        uncontrolled_cost_eur=round(0.27 * charged, 2),
-        flags=("end", "estimated") if n == 17 else (),
-    )

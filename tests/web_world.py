@@ -12,7 +12,8 @@ import httpx
 import structlog
 from fastapi import FastAPI
 
-from fake_platform import FakePlatform, SteppedClock
+from fake_depot import SteppedClock
+from fake_platform import FakePlatform
 from gridleaf.store import sqlite_store
 from gridleaf.web.app import create_app
 from gridleaf.web.auth import Accounts, Role

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from playwright.sync_api import Page, expect
 
 from conftest import PASSWORD, Served, Tab
-from fake_platform import HOSTILE
+from fake_depot import HOSTILE
 
 
 def _sign_in(page: Page, url: str, name: str, password: str = PASSWORD) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import structlog
 
-from fake_platform import HOSTILE
+from fake_depot import HOSTILE
 from gridleaf.web.console.history import sessions_csv
 from web_world import World, in_world
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from fake_platform import START
+from fake_depot import START
 from gridleaf.domain.errors import (
     CallTimeout,
     ConnectionLost,

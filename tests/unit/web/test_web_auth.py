@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from fake_platform import SteppedClock
+from fake_depot import SteppedClock
 from gridleaf.store import sqlite_store
 from gridleaf.web.auth import FREE_ATTEMPTS, SESSION_LIFE, Accounts, Principal, Throttled
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from fake_platform import START, STEP_H, FakePlatform, outlook_at
+from fake_depot import START, STEP_H, outlook_at
+from fake_platform import FakePlatform
 from gridleaf.control.types import Alert, EvseState
 from gridleaf.domain.events import TransactionReported
 from gridleaf.domain.meter import MeterSample, SiteMeasurement

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fake_platform import START, FakePlatform
+from fake_depot import START
+from fake_platform import FakePlatform
 from gridleaf.control.types import SessionState
 from gridleaf.store import sqlite_store
 from gridleaf.store.port import FrameRecord

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from fake_platform import START, FakePlatform, SteppedClock, outlook_at
+from fake_depot import START, SteppedClock, outlook_at
+from fake_platform import FakePlatform
 from gridleaf.control.types import decision_to_json, state_to_json
 from gridleaf.store import sqlite_store
 from gridleaf.web.auth import Accounts

@@ -11,7 +11,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
-from fake_platform import FakePlatform, SteppedClock
+from fake_depot import SteppedClock
+from fake_platform import FakePlatform
 from gridleaf.store import sqlite_store
 from gridleaf.web.app import create_app
 from gridleaf.web.events import stream

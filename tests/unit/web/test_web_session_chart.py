@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fake_platform import START, FakePlatform, outlook_at
+from fake_depot import START, outlook_at
+from fake_platform import FakePlatform
 from gridleaf.control.types import SessionState
 from gridleaf.store import sqlite_store
 from gridleaf.store.port import SeriesPoint
