@@ -112,7 +112,6 @@ class Standing:
     bound: float = -np.inf
     cost: float = np.inf
     rounds: int = 0
-    iterations: int = 0
 
     @property
     def gap(self) -> float:
@@ -187,9 +186,7 @@ class Coordinator:
         sample = self.sweeper.sample(share)
         if len(self.pool.own):
             self._ask_again(sample)
-        self.standing = Standing(
-            self.standing.price, rounds=self.standing.rounds, iterations=self.standing.iterations
-        )
+        self.standing = Standing(self.standing.price, rounds=self.standing.rounds)
         price = self.standing.price
         stuck = 0
         weight = SMOOTHING
@@ -375,7 +372,6 @@ class Coordinator:
             distance=max(distance, 1e-7),
             precision=care * min(0.1, max(gap if known else 1.0, tolerance / 2) / 10),
         )
-        standing.iterations += found.iterations
         pool.theta = np.empty(len(order))
         pool.theta[order] = found.theta
         standing.cost = min(standing.cost, self.cost(pool.theta))

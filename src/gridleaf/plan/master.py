@@ -67,11 +67,10 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """``theta`` ``(n,)``, the price of each active cell ``(R,)`` [EUR/kWh], and how many iterations."""
+    """The share of each column ``theta`` ``(n,)`` and the price of each active cell ``(R,)`` [EUR/kWh]."""
 
     theta: Floats
     price: Floats
-    iterations: int
 
 
 def shares(
@@ -101,19 +100,19 @@ def shares(
     start /= np.bincount(group, weights=start, minlength=groups)[group]
     theta, found = start.copy(), price.copy()
     try:
-        iterations = _iterate(
+        _iterate(
             columns.shared, columns.local, columns.row, columns.column, cost, group, groups,
             cells.rhs, cells.at, cells.sign, cells.cost, cells.upper,
             cells.peak, cells.peak_at, cells.peak_of, cells.hours, cells.ceiling, cells.charge,
             cells.first_over, theta, found, distance, precision,
         )  # fmt: skip
+        total = np.bincount(group, weights=theta, minlength=groups)
+        precise = bool(np.isfinite(found).all() and np.isfinite(total).all() and total.min() > 0)
     except np.linalg.LinAlgError:
-        iterations = 0
-    total = np.bincount(group, weights=theta, minlength=groups)
-    if not (np.isfinite(found).all() and np.isfinite(total).all() and (total > 0).all()):
-        # not precise enough: where it started is as good as it gets
-        return Shares(start, price, 0)
-    return Shares(theta / total[group], found, iterations)
+        precise = False
+    if not precise:
+        return Shares(start, price)  # where it started is as good as it gets
+    return Shares(theta / total[group], found)
 
 
 @compiled
@@ -267,11 +266,12 @@ def _solve(factor: Floats, factors: Floats, across: Floats, row: Ints, y: Floats
 
 @compiled
 def _iterate(
-    shared: Floats, local: Floats, row: Ints, column: Ints, cost: Floats, group: Ints, groups: int, rhs: Floats, at: Ints, sign: Floats,
-    flow_cost: Floats, flow_upper: Floats, peak: Ints, peak_at: Ints, peak_of: Ints, hours: Floats,
+    shared: Floats, local: Floats, row: Ints, column: Ints, cost: Floats, group: Ints, groups: int,
+    rhs: Floats, at: Ints, sign: Floats, flow_cost: Floats, flow_upper: Floats,
+    peak: Ints, peak_at: Ints, peak_of: Ints, hours: Floats,
     ceiling: Floats, charge: Floats, first_over: int, theta: Floats, price: Floats,
     distance: float, precision: float,
-) -> int:  # fmt: skip
+) -> None:  # fmt: skip
     """The interior point iterations; ``theta`` and ``price`` are where to start, and the result."""
     n, dense = shared.shape
     wide, rows = local.shape[1], len(rhs)
@@ -490,4 +490,3 @@ def _iterate(
         y_group += b * dy_group
     theta[:] = x[:n]
     price[:] = -y
-    return iteration

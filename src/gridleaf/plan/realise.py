@@ -177,7 +177,6 @@ def _written(
         )  # fmt: skip
 
     sweeper.share(work, (end - begin) * number[task])
-    sweeper.asked += int((size * number).sum())
     by_class = np.zeros((classes, steps))
     np.add.at(by_class, fleet.kind[task], drawn)
     lines = net.incidence @ by_class

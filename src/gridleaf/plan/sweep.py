@@ -192,8 +192,6 @@ class Sweeper:
 
     def __init__(self, fleet: Fleet, pool: ThreadPoolExecutor | None, threads: int) -> None:
         self.fleet = fleet
-        self.asked = 0
-        """Vehicles so far, each price vector counted."""
         self._pool = pool
         self._threads = threads
 
@@ -230,7 +228,6 @@ class Sweeper:
             )  # fmt: skip
 
         self.share(work, stop - start)
-        self.asked += int(taken.sum())
         weight = (fleet.end - fleet.begin)[group] / taken
         if len(task) > len(group):
             flow, own = np.add.reduceat(flow, first), np.add.reduceat(own, first)
