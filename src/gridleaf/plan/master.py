@@ -107,7 +107,7 @@ def shares(
             cells.first_over, theta, found, distance, precision,
         )  # fmt: skip
         total = np.bincount(group, weights=theta, minlength=groups)
-        precise = bool(np.isfinite(found).all() and np.isfinite(total).all() and total.min() > 0)
+        precise = bool(np.isfinite(found).all() and np.isfinite(total).all() and (total > 0).all())
     except np.linalg.LinAlgError:
         precise = False
     if not precise:
