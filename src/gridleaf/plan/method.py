@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Method = Literal["auto", "exact", "fleet"]
 
-CROSSOVER = 7000
+CROSSOVER = 9000
 """From so many steps of all stays together on ``auto`` takes the fleet method (``benchmarks/plan.py``)."""
 
 
