@@ -27,7 +27,7 @@ from rich.table import Table
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csc_array
 
-from benchmarks.instances import OPTIMUM, changed, depot, feeder, fleet
+from gridleaf.bench.instances import OPTIMUM, changed, depot, feeder, fleet
 from gridleaf.domain.clock import stopwatch
 from gridleaf.plan import Plan, Problem, bill, check, columns, penalties, solve, verify
 from gridleaf.plan import fleet as fleet_method

@@ -102,7 +102,7 @@ def test_all_ways_to_solve_a_vehicle_agree(problem: Problem, seed: int, repeat: 
 
 
 def test_a_sample_stands_for_its_group() -> None:
-    from benchmarks.instances import fleet as benchmark_fleet
+    from gridleaf.bench.instances import fleet as benchmark_fleet
 
     problem = benchmark_fleet(4000)
     price = problem.nodes.import_price_eur_per_kwh
@@ -119,7 +119,7 @@ def _sums(vehicles: Sweeper, price: Floats, share: float) -> Floats:
 
 
 def test_threads_change_nothing() -> None:
-    from benchmarks.instances import fleet as benchmark_fleet
+    from gridleaf.bench.instances import fleet as benchmark_fleet
 
     problem = benchmark_fleet(4000)
     price = problem.nodes.import_price_eur_per_kwh

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 import typer
@@ -25,6 +25,15 @@ from gridleaf.plan import (
     write_plan,
 )
 from gridleaf.plan.method import Method
+
+
+def _workers(text: str) -> int | Literal["ray"]:
+    """A number of threads, or the name of the other machines."""
+    if text == "ray":
+        return "ray"
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter("must be a number of threads, or ray")
+    return int(text)
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +58,14 @@ def plan(
     method: Annotated[
         Method, typer.Option(help="The exact solver, the fleet method, or by size.")
     ] = "auto",
+    workers: Annotated[
+        Any,
+        typer.Option(
+            parser=_workers,
+            metavar="N|ray",
+            help="Threads of the fleet method, or a Ray cluster; all processors when absent.",
+        ),
+    ] = None,
 ) -> None:
     """Plan charging and discharging for a problem file, with proof.
 
@@ -68,7 +85,14 @@ def plan(
                     f"gap {progress.gap:.2g}"
                 )
 
-            result = solve(problem, gap=gap, time_limit_s=time_limit, method=method, progress=tell)
+            result = solve(
+                problem,
+                gap=gap,
+                time_limit_s=time_limit,
+                method=method,
+                workers=workers,
+                progress=tell,
+            )
         failure = None
     except PlanningFailed as error:
         result = fallback(problem)

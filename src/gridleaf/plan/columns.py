@@ -20,6 +20,7 @@ from gridleaf.plan.master import Cells, Columns, shares
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Progress
 from gridleaf.plan.sweep import Sweeper, ranked
+from gridleaf.plan.times import Times
 
 SMOOTHING = 0.6
 """Weight of the prices of the best bound in the next prices."""
@@ -131,8 +132,10 @@ class Coordinator:
         out_of_time: Callable[[], bool],
         progress: Callable[[Progress], None] | None = None,
         price: Floats | None = None,
+        times: Times | None = None,
     ) -> None:
         fleet = sweeper.fleet
+        self.times = Times() if times is None else times
         self.net = net
         self.sweeper = sweeper
         self.count = max(len(fleet.cars), 1)
@@ -200,7 +203,8 @@ class Coordinator:
             if self.standing.gap < 0.1 and not stuck:
                 self._forget()
             self._add(price, flow, own)
-            master_price = self._mix(tolerance, 0.1 ** min(stuck, 6))
+            with self.times.of("master"):
+                master_price = self._mix(tolerance, 0.1 ** min(stuck, 6))
             self._tell(share)
             if self.standing.gap <= tolerance:
                 return
@@ -327,7 +331,8 @@ class Coordinator:
         """The answers of all groups; a better bound is noted."""
         classes = self.net.price_of_classes(price)
         vectors = ranked(classes)
-        flow, own = self.sweeper.ask(np.arange(self.groups), self.kind, vectors, sample)
+        with self.times.of("vehicles"):
+            flow, own = self.sweeper.ask(np.arange(self.groups), self.kind, vectors, sample)
         bound = float((flow * classes[self.kind]).sum() + own.sum()) + self.net.bound(price)
         self.standing.rounds += 1
         if bound > self.standing.bound:
@@ -345,7 +350,8 @@ class Coordinator:
         np.maximum.at(most, pool.group, pool.theta)
         pool.keep((pool.theta > 1e-4) | (pool.theta >= most[pool.group]))
         before = pool.theta
-        self._mix(0.0, 1e-8)
+        with self.times.of("master"):
+            self._mix(0.0, 1e-8)
         if self.cost(before) < self.cost(pool.theta):
             pool.theta = before
         pool.keep(pool.theta > 1e-6)
@@ -407,7 +413,8 @@ class Coordinator:
         classes = asked[0].shape[0]
         vectors = ranked(np.concatenate(asked))
         at = vector * classes + self.kind[pool.group]
-        pool.flow, pool.own = self.sweeper.ask(pool.group, at, vectors, sample)
+        with self.times.of("vehicles"):
+            pool.flow, pool.own = self.sweeper.ask(pool.group, at, vectors, sample)
         pool.vector, pool.asked = vector, asked
 
 

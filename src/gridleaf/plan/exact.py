@@ -20,6 +20,7 @@ from gridleaf.domain.errors import PlanningFailed
 from gridleaf.plan.cost import bill, finish
 from gridleaf.plan.lp import Model, build
 from gridleaf.plan.problem import Floats, Ints, Plan, Problem, by_step, check, penalties
+from gridleaf.plan.times import Times
 
 PREFERENCE = 1e-5
 """EUR per kWh and hour by which later charging and earlier discharging seem dearer at first, the
@@ -34,6 +35,7 @@ def solve_exact(
     problem: Problem,
     *,
     time_limit_s: float | None = None,
+    times: Times | None = None,
     timer: Callable[[], float] = stopwatch,
 ) -> Plan:
     """The cheapest plan of a problem, with a lower bound from the dual prices.
@@ -51,6 +53,8 @@ def solve_exact(
     ----------
     time_limit_s
         For the solver [s]; none when absent.
+    times
+        Filled with where the time goes.
     timer
         Measures ``Plan.seconds``.
 
@@ -62,15 +66,20 @@ def solve_exact(
         The solver ended without a feasible plan, as by its time limit.
     """
     began = timer()
+    times = Times() if times is None else times
     check(problem)
     prices = penalties(problem)
-    model = build(problem, prices)
+    with times.of("build"):
+        model = build(problem, prices)
     directions = len(model.binary)
     limit_s = highspy.kHighsInf if time_limit_s is None else time_limit_s
-    solved = simplex(model, limit_s)
-    bound = lower_bound(model, solved.duals)
+    with times.of("simplex"):
+        solved = simplex(model, limit_s)
+    with times.of("proof"):
+        bound = lower_bound(model, solved.duals)
     if directions:
-        solved, bound = _decide(model, solved, bound, limit_s)
+        with times.of("simplex"):
+            solved, bound = _decide(model, solved, bound, limit_s)
     values, duals = solved.values, solved.duals
     first = len(model.charge_at[0])
     charge = _schedule(problem, problem.visits.charge_kw, model.charge_at, values)

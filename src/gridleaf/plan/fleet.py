@@ -23,7 +23,8 @@ from gridleaf.plan.problem import (
     penalties,
 )
 from gridleaf.plan.realise import schedules, settle_shares
-from gridleaf.plan.sweep import pack, sweeper
+from gridleaf.plan.sweep import Workers, pack, sweeper
+from gridleaf.plan.times import Times
 
 GROUPS = 32
 DEAR = 50_000
@@ -41,10 +42,11 @@ def solve_fleet(
     *,
     gap: float = 1e-4,
     time_limit_s: float | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
     warm: Memory | None = None,
     cancel: Callable[[], bool] | None = None,
     progress: Callable[[Progress], None] | None = None,
+    times: Times | None = None,
     timer: Callable[[], float] = stopwatch,
 ) -> Plan:
     """A plan within a relative gap of the cheapest, for any number of vehicles.
@@ -59,22 +61,26 @@ def solve_fleet(
     time_limit_s
         After so long no more prices are asked [s]; writing the schedules comes on top.
     workers
-        Threads; as many as processors when absent.
+        Threads; as many as processors when absent. ``"ray"``: see :mod:`gridleaf.plan.cluster`.
     warm
         What the last search left; this one starts from it and leaves its own.
     cancel
         Asked now and then; true ends the search like the time limit.
     progress
         Told in every round.
+    times
+        Filled with where the time goes.
 
     Raises
     ------
     ProblemError
         The problem is malformed.
     PlanningFailed
-        Export pays more than import costs, which only the exact method can plan.
+        Export pays more than import costs, which only the exact method can plan; or Ray is not there,
+        or lost the workers for good.
     """
     began = timer()
+    times = Times() if times is None else times
     check(problem)
     prices = penalties(problem)
     kind, first = classes(problem)
@@ -89,7 +95,8 @@ def solve_fleet(
     groups = GROUPS if len(kind) >= FEW else 3 * GROUPS // 4
     price = None
     rungs = ladder(len(kind), gap)
-    fleet = pack(problem, prices, kind, groups)
+    with times.of("packing"):
+        fleet = pack(problem, prices, kind, groups)
     memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
     if memory is not None and len(kind) >= DEAR and memory.moved(net):
         memory = None  # to ask all of them again costs more than to begin with few
@@ -98,15 +105,19 @@ def solve_fleet(
     elif net.needed[net.only_limits].any() and len(first) > MANY:
         # first as if only what all share had limits, in few groups: these prices are near the final
         whole, lines, merged = net.shared()
-        with sweeper(pack(problem, prices, merged[kind], groups), workers) as vehicles:
-            coordinator = Coordinator(whole, vehicles, out_of_time, progress)
+        with times.of("packing"):
+            alike = pack(problem, prices, merged[kind], groups)
+        # samples only: not worth another machine
+        threads = None if workers == "ray" else workers
+        with sweeper(alike, threads) as vehicles:
+            coordinator = Coordinator(whole, vehicles, out_of_time, progress, times=times)
             for share, _ in rungs[:-1]:
                 coordinator.level(share, 1e-3)
         price = np.zeros(net.needed.shape)
         price[lines] = coordinator.standing.price
         rungs = rungs[-1:]
     with sweeper(fleet, workers) as vehicles:
-        coordinator = Coordinator(net, vehicles, out_of_time, progress, price)
+        coordinator = Coordinator(net, vehicles, out_of_time, progress, price, times)
         if memory is not None:
             coordinator.recall(memory)
         for share, tolerance in rungs:
@@ -116,7 +127,8 @@ def solve_fleet(
         settle_shares(coordinator, gap)
         if warm is not None:
             coordinator.remember(warm)
-        result = schedules(coordinator, problem, prices, gap)
+        with times.of("schedules"):
+            result = schedules(coordinator, problem, prices, gap)
     both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
     notes = []
     if both:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Literal
 from gridleaf.domain.clock import stopwatch
 from gridleaf.plan.exact import solve_exact
 from gridleaf.plan.problem import Plan, Problem, Progress
+from gridleaf.plan.times import Times
 
 if TYPE_CHECKING:
     from gridleaf.plan.columns import Memory
+    from gridleaf.plan.sweep import Workers
 
 Method = Literal["auto", "exact", "fleet"]
 
@@ -24,10 +26,11 @@ def solve(
     gap: float = 1e-4,
     time_limit_s: float | None = None,
     method: Method = "auto",
-    workers: int | None = None,
+    workers: Workers = None,
     warm: Memory | None = None,
     cancel: Callable[[], bool] | None = None,
     progress: Callable[[Progress], None] | None = None,
+    times: Times | None = None,
     timer: Callable[[], float] = stopwatch,
 ) -> Plan:
     """A plan of a problem, with what it costs, a proven lower bound and the gap between them.
@@ -44,7 +47,9 @@ def solve(
     time_limit_s
         For the solver [s]; none when absent. The fleet method then returns its best plan.
     workers
-        Threads of the fleet method; as many as processors when absent.
+        Threads of the fleet method; as many as processors when absent. ``"ray"`` asks the vehicles on all
+        machines of a Ray cluster: the one of ``RAY_ADDRESS`` or that the program is connected to, else one
+        on this machine that ends with the plan.
     warm
         Of the fleet method: an empty ``gridleaf.plan.columns.Memory`` at first, the same one when the problem has changed a
         little. The search starts from what the last one left there.
@@ -52,6 +57,8 @@ def solve(
         Asked now and then by the fleet method; true ends it like the time limit.
     progress
         Told of every round of the fleet method.
+    times
+        Filled with where the time goes.
     timer
         Measures ``Plan.seconds``.
 
@@ -61,17 +68,17 @@ def solve(
         The problem is malformed.
     PlanningFailed
         The exact solver ended without a feasible plan, as by its time limit; or the problem needs
-        integers, and ``method`` is ``fleet``.
+        integers, and ``method`` is ``fleet``; or Ray is not there, or lost the workers for good.
     """
     visits = problem.visits
     small = int((visits.depart - visits.arrive).sum()) < CROSSOVER
     if method == "exact" or (method == "auto" and small):
-        return solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
+        return solve_exact(problem, time_limit_s=time_limit_s, times=times, timer=timer)
     # what is compiled takes a moment to load: only those who need it wait
     from gridleaf.plan.fleet import needs_integers, solve_fleet
 
     if method == "auto" and needs_integers(problem):
-        return solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
+        return solve_exact(problem, time_limit_s=time_limit_s, times=times, timer=timer)
     return solve_fleet(
         problem,
         gap=gap,
@@ -80,5 +87,6 @@ def solve(
         warm=warm,
         cancel=cancel,
         progress=progress,
+        times=times,
         timer=timer,
     )

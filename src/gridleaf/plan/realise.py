@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array
 
-from gridleaf.plan import oracle
 from gridleaf.plan.columns import Coordinator, active_cells
 from gridleaf.plan.cost import Bill, settled
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem
-from gridleaf.plan.sweep import CHUNK, ranked
+from gridleaf.plan.sweep import Mixtures, blocks, ranked
 
 INSIDE = 1e-7
 """Limits are aimed at less this share of them, so that rounding does not break them [-]."""
@@ -49,7 +48,8 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
     for least in IN_USE:
         use = np.flatnonzero(theta > least)
         found = np.zeros(len(theta))
-        solved = _vertex(coordinator, use)
+        with coordinator.times.of("master"):
+            solved = _vertex(coordinator, use)
         if solved is None:
             continue
         found[use] = solved
@@ -154,46 +154,27 @@ def _written(
     vector = (vector * classes + fleet.kind[pool.group])[by_group]
     share = pool.theta[by_group]
 
-    size = fleet.end - fleet.begin
-    pieces = -(-size // CHUNK)
-    task = np.repeat(np.arange(groups), pieces)
-    at = np.arange(len(task)) - (np.cumsum(pieces) - pieces)[task]
-    begin = fleet.begin[task] + at * size[task] // pieces[task]
-    end = fleet.begin[task] + (at + 1) * size[task] // pieces[task]
-    first, last = (stop - number)[task], stop[task]
-    mixed = mixed[fleet.kind[task]]
-
+    task, _, begin, end = blocks(fleet.begin, fleet.end - fleet.begin)
+    mixtures = Mixtures((stop - number)[task], stop[task], vector, share, mixed[fleet.kind[task]])
     kind = np.float32 if count * steps > LARGE else np.float64
-    charge, discharge = np.empty((count, steps), kind), np.empty((count, steps), kind)
-    missing = np.empty(count)
-    drawn, sums = np.empty((len(task), steps)), np.empty((len(task), 4))
-
-    def work(piece: slice) -> None:
-        oracle.write(
-            fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet, fleet.short,
-            begin[piece], end[piece], first[piece], last[piece], vector, share,
-            vectors.prices, vectors.slot, vectors.place, vectors.dear, vectors.before,
-            mixed[piece], fleet.order, charge, discharge, missing, drawn[piece], sums[piece],
-        )  # fmt: skip
-
-    sweeper.share(work, (end - begin) * number[task])
+    written = sweeper.write(begin, end, mixtures, vectors, kind)
     by_class = np.zeros((classes, steps))
-    np.add.at(by_class, fleet.kind[task], drawn)
+    np.add.at(by_class, fleet.kind[task], written.drawn)
     lines = net.incidence @ by_class
-    wear, value, turnover, short = sums.sum(axis=0).tolist()
+    wear, value, turnover, short = written.sums.sum(axis=0).tolist()
     nodes = len(problem.nodes.id)
     result = settled(
         problem,
         prices,
         node_kw=lines[:nodes],
         row_kw=lines[nodes:],
-        unmet_kwh=missing,
+        unmet_kwh=written.missing_kwh,
         short_kwh_h=short,
         wear_eur=wear,
         value_eur=value,
         value_turnover_eur=turnover,
     )
-    return Schedules(charge, discharge, result)
+    return Schedules(written.charge_kw, written.discharge_kw, result)
 
 
 def _may_net(coordinator: Coordinator) -> NDArray[np.bool_]:

@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from gridleaf.plan.compiled import compiled
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, filled
 
 CHUNK = 2000
-"""Vehicles in one piece of work."""
+"""Vehicles in one block, which is asked in one piece."""
 INLINE = 1500
 """Fewer vehicles than this are not worth another thread."""
 LEAST_GROUPS = 3
@@ -31,6 +31,9 @@ LEAST_GROUPS = 3
 ALIKE = 8
 """Fewer vehicles than this are not cut any further."""
 GOLDEN = 0.6180339887
+
+Workers = int | Literal["ray"] | None
+"""Threads, as many as processors, or the machines of a Ray cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +190,61 @@ def ranked(prices: Floats) -> Vectors:
     return result
 
 
+def blocks(begin: Ints, size: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Ranges ``begin..begin+size`` cut into blocks of ``CHUNK``, the last one shorter.
+
+    Gives the range of each block, the first block of each range, and where blocks begin and end. A
+    range that is longer has the same blocks and further ones.
+    """
+    pieces = -(-size // CHUNK)
+    task = np.repeat(np.arange(len(size)), pieces)
+    first = np.cumsum(pieces) - pieces
+    at = CHUNK * (np.arange(len(task)) - first[task])
+    start = begin[task] + at
+    return task, first, start, start + np.minimum(size[task] - at, CHUNK)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixtures:
+    """What blocks of vehicles do, task by task.
+
+    Each vehicle in task k takes ``share[j]`` ``(n,)`` of its answer to the prices ``vector[j]``, for j in
+    ``first[k]..last[k]``; ``mixed[k]`` ``(T,)`` says where charging may be netted with discharging.
+    """
+
+    first: Ints
+    last: Ints
+    vector: Ints
+    share: Floats
+    mixed: NDArray[np.bool_]
+
+    def of(self, tasks: Ints) -> Mixtures:
+        """Those of some tasks."""
+        return replace(
+            self, first=self.first[tasks], last=self.last[tasks], mixed=self.mixed[tasks]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Schedules ``(N, T)`` [kW], what is missing to the targets ``(N,)`` [kWh], and sums by task.
+
+    ``drawn`` ``(k, T)`` [kW]; ``sums`` ``(k, 4)``: wear, worth of the energy left, of its absolute values
+    [EUR], what is below the floor [kWh h].
+    """
+
+    charge_kw: Floats
+    discharge_kw: Floats
+    missing_kwh: Floats
+    drawn: Floats
+    sums: Floats
+
+
 class Sweeper:
-    """Asks vehicles what they do, on several threads."""
+    """Asks vehicles what they do, on several threads.
+
+    Work comes in tasks: the first vehicles of a block. A task gives the same sums wherever it is done.
+    """
 
     def __init__(self, fleet: Fleet, pool: ThreadPoolExecutor | None, threads: int) -> None:
         self.fleet = fleet
@@ -209,31 +265,57 @@ class Sweeper:
         ``group`` and ``vector`` are ``(J,)``, ``sample`` ``(G,)``. Gives what they draw ``(J, T)``
         [kWh] and what they cost besides ``(J,)`` [EUR], both for the whole group.
         """
-        fleet = self.fleet
-        begin, taken = fleet.begin[group], sample[group]
-        pieces = -(-taken // CHUNK)
-        task = np.repeat(np.arange(len(group)), pieces)
-        first = np.cumsum(pieces) - pieces
-        at = np.arange(len(task)) - first[task]
-        start = begin[task] + at * taken[task] // pieces[task]
-        stop = begin[task] + (at + 1) * taken[task] // pieces[task]
-        flow, own = np.empty((len(task), len(fleet.step_h))), np.empty(len(task))
-        vector = vector[task]
-
-        def work(piece: slice) -> None:
-            oracle.answer(
-                fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet, fleet.short,
-                start[piece], stop[piece], vector[piece], vectors.prices, vectors.slot,
-                vectors.place, vectors.dear, vectors.before, flow[piece], own[piece],
-            )  # fmt: skip
-
-        self.share(work, stop - start)
-        weight = (fleet.end - fleet.begin)[group] / taken
+        taken = sample[group]
+        task, first, begin, end = blocks(self.fleet.begin[group], taken)
+        flow, own = self.answers(begin, end, vector[task], vectors)
+        weight = (self.fleet.end - self.fleet.begin)[group] / taken
         if len(task) > len(group):
             flow, own = np.add.reduceat(flow, first), np.add.reduceat(own, first)
         return flow * weight[:, None], own * weight
 
-    def share(self, work: Any, sizes: Ints) -> None:
+    def answers(
+        self, begin: Ints, end: Ints, vector: Ints, vectors: Vectors
+    ) -> tuple[Floats, Floats]:
+        """What the vehicles ``begin[k]..end[k]`` draw at the prices ``vector[k]``, and what they cost."""
+        fleet = self.fleet
+        flow, own = np.empty((len(begin), len(fleet.step_h))), np.empty(len(begin))
+
+        def work(piece: slice) -> None:
+            oracle.answer(
+                fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet, fleet.short,
+                begin[piece], end[piece], vector[piece], vectors.prices, vectors.slot,
+                vectors.place, vectors.dear, vectors.before, flow[piece], own[piece],
+            )  # fmt: skip
+
+        self._share(work, end - begin)
+        return flow, own
+
+    def write(
+        self, begin: Ints, end: Ints, mixtures: Mixtures, vectors: Vectors, kind: type[np.floating]
+    ) -> Written:
+        """The schedules of the vehicles ``begin[k]..end[k]``, in numbers of a ``kind``.
+
+        The tasks must hold every vehicle once.
+        """
+        fleet, count, steps = self.fleet, len(self.fleet.cars), len(self.fleet.step_h)
+        charge, discharge = np.empty((count, steps), kind), np.empty((count, steps), kind)
+        missing = np.empty(count)
+        drawn, sums = np.empty((len(begin), steps)), np.empty((len(begin), 4))
+        first, last, mixed = mixtures.first, mixtures.last, mixtures.mixed
+
+        def work(piece: slice) -> None:
+            oracle.write(
+                fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet, fleet.short,
+                begin[piece], end[piece], first[piece], last[piece], mixtures.vector,
+                mixtures.share, vectors.prices, vectors.slot, vectors.place, vectors.dear,
+                vectors.before, mixed[piece], fleet.order, charge, discharge, missing,
+                drawn[piece], sums[piece],
+            )  # fmt: skip
+
+        self._share(work, (end - begin) * (last - first))
+        return Written(charge, discharge, missing, drawn, sums)
+
+    def _share(self, work: Any, sizes: Ints) -> None:
         """Do pieces of work of given sizes, ``work(slice)``, in runs of about equal weight."""
         total = int(sizes.sum())
         if self._pool is None or total < INLINE or len(sizes) == 1:
@@ -248,8 +330,14 @@ class Sweeper:
 
 
 @contextmanager
-def sweeper(fleet: Fleet, workers: int | None = None) -> Iterator[Sweeper]:
-    """A sweeper with ``workers`` threads, or as many as there are processors to use."""
+def sweeper(fleet: Fleet, workers: Workers = None) -> Iterator[Sweeper]:
+    """A sweeper with ``workers``, or as many threads as there are processors to use."""
+    if workers == "ray":
+        from gridleaf.plan.cluster import sweeper_on_ray
+
+        with sweeper_on_ray(fleet) as vehicles:
+            yield vehicles
+        return
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
     if threads == 1 or len(fleet.cars) < INLINE:
         yield Sweeper(fleet, None, 1)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.instances import fleet
 
+from gridleaf.bench.instances import fleet
 from gridleaf.cli import main
 from gridleaf.cli import plan as command
 from gridleaf.plan import read_plan, read_problem, verify, write_problem

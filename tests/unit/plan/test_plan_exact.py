@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.instances import OPTIMUM, depot, fleet
 from small_problems import small
 
+from gridleaf.bench.instances import OPTIMUM, depot, fleet
 from gridleaf.domain.errors import PlanningFailed, ProblemError
 from gridleaf.plan import penalties, problem_of, solve, verify
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.instances import depot, fleet
 from small_problems import ONE_CAR, ONE_SITE, small
 
+from gridleaf.bench.instances import depot, fleet
 from gridleaf.domain.errors import ProblemError
 from gridleaf.plan import (
     Problem,

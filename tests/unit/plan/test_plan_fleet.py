@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.instances import OPTIMUM, changed, depot, feeder, fleet
 from small_problems import small
 
+from gridleaf.bench.instances import OPTIMUM, changed, depot, feeder, fleet
 from gridleaf.domain.errors import PlanningFailed, ProblemError
 from gridleaf.plan import Plan, Problem, Progress, Visits, bill, solve, verify
 from gridleaf.plan.columns import Memory

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.instances import depot, fleet
 from benchmarks.plan import by_highs, by_scipy
 
+from gridleaf.bench.instances import depot, fleet
 from gridleaf.plan import check, solve
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.instances import fleet
 from small_problems import small
 
+from gridleaf.bench.instances import fleet
 from gridleaf.domain.errors import ProblemError
 from gridleaf.plan import Problem, Rows, check, penalties
 

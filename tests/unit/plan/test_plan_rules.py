@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.instances import depot, fleet
 from small_problems import small
 
+from gridleaf.bench.instances import depot, fleet
 from gridleaf.plan import fallback, solve, verify
 
 TWO = {
