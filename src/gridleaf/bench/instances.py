@@ -17,6 +17,7 @@ from gridleaf.plan.problem import Floats, Nodes, Problem, Rows, Visits
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 STEPS, STEP_H = 96, 0.25
+CARS_OF_A_SITE = 50
 
 
 def fleet(count: int, variant: Literal["core", "full"] = "core", seed: int = 0) -> Problem:
@@ -142,6 +143,19 @@ def feeder(sites: int, cars: int) -> Problem:
             peak_so_far_kw=np.zeros(sites + 1),
         ),
     )
+
+
+Family = Literal["core", "full", "depot", "feeder"]
+
+
+def instance(family: Family, count: int) -> Problem:
+    """The problem of a family with ``count`` visits; a feeder has them on sites of 50."""
+    if family == "depot":
+        return depot(count)
+    if family == "feeder":
+        sites = max(1, count // CARS_OF_A_SITE)
+        return feeder(sites, max(1, count // sites))
+    return fleet(count, family)
 
 
 OPTIMUM: dict[tuple[int, str], float] = {

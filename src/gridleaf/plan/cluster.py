@@ -1,9 +1,9 @@
 """Vehicles on the machines of a Ray cluster: prices go out, sums come back.
 
-Each worker holds the packed vehicles of some blocks. A block is asked whole, wherever it is, and its sums
-are added up in the same order, so the plan is that of the threads of one machine. What is asked of few
-vehicles is answered here. When a worker is lost another one gets its blocks, from the copy in the object
-store of this machine, and is asked again: no answer is left out of a bound.
+Each worker holds some pieces of the packed fleet. A piece is never divided, and the sums are added up
+in the same order, so the plan is that of the threads of one machine. What is asked of few vehicles is
+answered here. When a worker is lost another one gets its pieces, from the copy in the object store of
+this machine, and is asked again: no answer is left out of a bound.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from gridleaf.domain.errors import ConfigError, PlanningFailed
 from gridleaf.plan.problem import Floats, Ints
-from gridleaf.plan.sweep import Fleet, Mixtures, Sweeper, Vectors, Written, blocks, ranked
+from gridleaf.plan.sweep import Fleet, Mixtures, Sweeper, Vectors, Written, part, pieces, ranked
 
 NEAR = 20_000
 """Fewer vehicles than this are asked on this machine: a call would take longer."""
@@ -30,7 +30,7 @@ PATIENCE_S = 300.0
 
 
 class Worker:
-    """The vehicles of some blocks, on another process or machine."""
+    """Some pieces of a fleet, in another process or on another machine."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._vehicles = Sweeper(_writable(fleet), None, 1)
@@ -56,8 +56,8 @@ class Cluster(Sweeper):
     def __init__(self, fleet: Fleet, ray: Any, workers: int) -> None:
         super().__init__(fleet, None, 1)
         self._ray = ray
-        group, first, self._begin, end = blocks(fleet.begin, fleet.end - fleet.begin)
-        # the first blocks of all groups, which samples are made of, are spread as well
+        group, first, self._begin, end = pieces(fleet.begin, fleet.end - fleet.begin)
+        # the first pieces of all groups, of which samples are made, are spread as well
         self._owner = (group + np.arange(len(group)) - first[group]) % workers
         self._place = np.empty(len(group), dtype=np.int64)
         self._start = ray.remote(Worker).options(num_cpus=1).remote
@@ -72,7 +72,7 @@ class Cluster(Sweeper):
             ranges = zip(self._begin[mine].tolist(), end[mine].tolist(), strict=True)
             rows = np.concatenate([np.arange(*positions) for positions in ranges])
             self._rows.append(rows)
-            self._kept.append(ray.put(_part(fleet, rows)))
+            self._kept.append(ray.put(part(fleet, rows)))
             self._workers.append(self._start(self._kept[-1]))
 
     def answers(
@@ -108,20 +108,20 @@ class Cluster(Sweeper):
         def call(worker: Any, first: Ints, last: Ints, tasks: Ints) -> Any:
             return worker.write.remote(first, last, mixtures.of(tasks), prices, kind)
 
-        for worker, tasks, part in self._asked(begin, end, call):
+        for worker, tasks, answer in self._asked(begin, end, call):
             order = self.fleet.order[self._rows[worker]]
-            result.charge_kw[order] = part.charge_kw
-            result.discharge_kw[order] = part.discharge_kw
-            result.missing_kwh[order] = part.missing_kwh
-            result.drawn[tasks], result.sums[tasks] = part.drawn, part.sums
+            result.charge_kw[order] = answer.charge_kw
+            result.discharge_kw[order] = answer.discharge_kw
+            result.missing_kwh[order] = answer.missing_kwh
+            result.drawn[tasks], result.sums[tasks] = answer.drawn, answer.sums
         return result
 
     def _asked(
         self, begin: Ints, end: Ints, call: Callable[[Any, Ints, Ints, Ints], Any]
     ) -> Iterator[tuple[int, Ints, Any]]:
         """The answers of the workers, each with its number and its tasks."""
-        block = np.searchsorted(self._begin, begin)
-        owner, place = self._owner[block], self._place[block]
+        piece = np.searchsorted(self._begin, begin)
+        owner, place = self._owner[piece], self._place[piece]
 
         def ask(number: int) -> Any:
             tasks = np.flatnonzero(owner == number)
@@ -195,22 +195,6 @@ def _connect(ray: Any) -> None:
 
 def _failed(error: Exception) -> PlanningFailed:
     return PlanningFailed(f"the Ray cluster failed: {str(error).strip().splitlines()[-1]}")
-
-
-def _part(fleet: Fleet, rows: Ints) -> Fleet:
-    """Some of the packed vehicles, in their own order."""
-    by_step = [power[rows] if len(power) else power for power in (fleet.most_in, fleet.most_out)]
-    none = np.zeros(0, dtype=np.int64)
-    return replace(
-        fleet,
-        cars=fleet.cars[rows],
-        most_in=by_step[0],
-        most_out=by_step[1],
-        order=np.arange(len(rows)),
-        begin=none,
-        end=none,
-        kind=none,
-    )
 
 
 def _writable(record: Any) -> Any:

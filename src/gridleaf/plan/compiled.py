@@ -16,10 +16,19 @@ SAFE_MATH = {"reassoc", "contract", "arcp", "nsz"}
 """Sums may be reordered; NaN and infinity stay what they are."""
 
 
+_functions: list[Any] = []
+
+
 def compiled(function: Function) -> Function:
     """The function compiled on its first call; other threads run while it does."""
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SAFE_MATH}
-    return cast(Function, numba.njit(cache=True, **settings)(function))
+    _functions.append(numba.njit(cache=True, **settings)(function))
+    return cast(Function, _functions[-1])
+
+
+def compilations() -> int:
+    """How often this process had to compile; what was kept on disk does not count."""
+    return sum(sum(function.stats.cache_misses.values()) for function in _functions)
 
 
 def inlined(function: Function) -> Function:

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array, csc_array
 from gridleaf.plan.columns import Coordinator, active_cells
 from gridleaf.plan.cost import Bill, settled
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem
-from gridleaf.plan.sweep import Mixtures, blocks, ranked
+from gridleaf.plan.sweep import Mixtures, pieces, ranked
 
 INSIDE = 1e-7
 """Limits are aimed at less this share of them, so that rounding does not break them [-]."""
@@ -154,7 +154,7 @@ def _written(
     vector = (vector * classes + fleet.kind[pool.group])[by_group]
     share = pool.theta[by_group]
 
-    task, _, begin, end = blocks(fleet.begin, fleet.end - fleet.begin)
+    task, _, begin, end = pieces(fleet.begin, fleet.end - fleet.begin)
     mixtures = Mixtures((stop - number)[task], stop[task], vector, share, mixed[fleet.kind[task]])
     kind = np.float32 if count * steps > LARGE else np.float64
     written = sweeper.write(begin, end, mixtures, vectors, kind)

@@ -23,7 +23,7 @@ from gridleaf.plan.compiled import compiled
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, filled
 
 CHUNK = 2000
-"""Vehicles in one block, which is asked in one piece."""
+"""Vehicles in one piece of work."""
 INLINE = 1500
 """Fewer vehicles than this are not worth another thread."""
 LEAST_GROUPS = 3
@@ -113,6 +113,21 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
     )
 
 
+def part(fleet: Fleet, rows: Ints) -> Fleet:
+    """Some of the packed vehicles, as a fleet without groups, in this order."""
+    none = np.zeros(0, dtype=np.int64)
+    return replace(
+        fleet,
+        cars=fleet.cars[rows],
+        most_in=fleet.most_in[rows] if len(fleet.most_in) else fleet.most_in,
+        most_out=fleet.most_out[rows] if len(fleet.most_out) else fleet.most_out,
+        order=np.arange(len(rows)),
+        begin=none,
+        end=none,
+        kind=none,
+    )
+
+
 @compiled
 def _spread(order: Ints, begin: Ints, end: Ints, golden: float) -> None:
     """Reorder each group so that every prefix of it is a systematic sample."""
@@ -190,15 +205,15 @@ def ranked(prices: Floats) -> Vectors:
     return result
 
 
-def blocks(begin: Ints, size: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-    """Ranges ``begin..begin+size`` cut into blocks of ``CHUNK``, the last one shorter.
+def pieces(begin: Ints, size: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Ranges ``begin..begin+size`` cut into pieces of ``CHUNK``, the last one shorter.
 
-    Gives the range of each block, the first block of each range, and where blocks begin and end. A
-    range that is longer has the same blocks and further ones.
+    Gives the range of each piece, the first piece of each range, and where pieces begin and end. A
+    larger sample has the pieces of a smaller one and further ones.
     """
-    pieces = -(-size // CHUNK)
-    task = np.repeat(np.arange(len(size)), pieces)
-    first = np.cumsum(pieces) - pieces
+    number = -(-size // CHUNK)
+    task = np.repeat(np.arange(len(size)), number)
+    first = np.cumsum(number) - number
     at = CHUNK * (np.arange(len(task)) - first[task])
     start = begin[task] + at
     return task, first, start, start + np.minimum(size[task] - at, CHUNK)
@@ -206,7 +221,7 @@ def blocks(begin: Ints, size: Ints) -> tuple[Ints, Ints, Ints, Ints]:
 
 @dataclass(frozen=True, slots=True)
 class Mixtures:
-    """What blocks of vehicles do, task by task.
+    """What pieces of a fleet do, task by task.
 
     Each vehicle in task k takes ``share[j]`` ``(n,)`` of its answer to the prices ``vector[j]``, for j in
     ``first[k]..last[k]``; ``mixed[k]`` ``(T,)`` says where charging may be netted with discharging.
@@ -243,7 +258,7 @@ class Written:
 class Sweeper:
     """Asks vehicles what they do, on several threads.
 
-    Work comes in tasks: the first vehicles of a block. A task gives the same sums wherever it is done.
+    Work comes in tasks, each the first vehicles of a piece. A task gives the same sums wherever it is done.
     """
 
     def __init__(self, fleet: Fleet, pool: ThreadPoolExecutor | None, threads: int) -> None:
@@ -266,7 +281,7 @@ class Sweeper:
         [kWh] and what they cost besides ``(J,)`` [EUR], both for the whole group.
         """
         taken = sample[group]
-        task, first, begin, end = blocks(self.fleet.begin[group], taken)
+        task, first, begin, end = pieces(self.fleet.begin[group], taken)
         flow, own = self.answers(begin, end, vector[task], vectors)
         weight = (self.fleet.end - self.fleet.begin)[group] / taken
         if len(task) > len(group):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.plan import by_highs, by_scipy
 
 from gridleaf.bench.instances import depot, fleet
-from gridleaf.plan import check, solve
+from gridleaf.plan import check
 
 
 def test_the_ten_cars_are_the_same_as_ever() -> None:
@@ -52,13 +51,6 @@ def test_the_fleets_are_the_same_as_ever(
     assert int((visits.discharge_kw > 0).sum()) == v2g
     assert visits.energy_kwh.sum() == pytest.approx(energy, abs=1e-6)
     assert visits.target_kwh.sum() == pytest.approx(target, abs=1e-6)
-
-
-def test_the_peers_of_the_benchmark_solve_the_same_problem() -> None:
-    for problem in (fleet(10), fleet(10, "full")):
-        ours = solve(problem).objective_eur
-        assert by_highs(problem) == pytest.approx(ours, abs=1e-6)
-        assert by_scipy(problem) == pytest.approx(ours, abs=1e-6)
 
 
 @pytest.mark.parametrize("circuits", [0, 1, 3])
