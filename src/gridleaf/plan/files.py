@@ -47,9 +47,7 @@ ABSENT: dict[str, float] = {
     "nodes.peak_so_far_kw": 0.0,
 }
 """What the columns hold that a file may leave out; all others are required."""
-OPTIONAL = {
-    f"visits.{f.name}" for f in fields(Visits) if f.default is None
-}
+OPTIONAL = {f"visits.{f.name}" for f in fields(Visits) if f.default is None}
 """Columns that are None where a file leaves them out."""
 TEXTS = ("visits.id", "visits.node", "visits.after", "nodes.id", "nodes.parent", "rows.id")
 STEPS = ("visits.arrive", "visits.depart")

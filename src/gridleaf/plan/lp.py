@@ -301,9 +301,9 @@ def _energy(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) ->
     row = lp.add_rows(rhs, rhs)
     following = np.full(count, -1)
     following[behind[behind >= 0]] = row[behind >= 0]
-    middle = np.column_stack(
-        (reserve[:, None], wanted[:, None], holding.level[visit])
-    ).clip(low[:, None], high[:, None])
+    middle = np.column_stack((reserve[:, None], wanted[:, None], holding.level[visit])).clip(
+        low[:, None], high[:, None]
+    )
     middle.sort(axis=1)
     for lower, upper in pairwise((low, *middle.T, high)):
         piece = np.flatnonzero(upper > lower)

@@ -158,12 +158,8 @@ def _visits(problem: Problem, plan: Plan, arrival: _Arrivals, part: slice) -> li
     least, most_kwh = np.minimum(floor, idle) - slack, np.fmax(visits.max_kwh[part], idle) + slack
     most_kwh[np.isnan(visits.max_kwh[part])] = np.inf
     tell = _Teller(names, "Visit {id} has {value:.6g} kWh after step {step}")
-    faults += tell(
-        plugged & (energy < least[:, None]), energy, ", less than its minimum allows"
-    )
-    faults += tell(
-        plugged & (energy > most_kwh[:, None]), energy, ", more than its maximum allows"
-    )
+    faults += tell(plugged & (energy < least[:, None]), energy, ", less than its minimum allows")
+    faults += tell(plugged & (energy > most_kwh[:, None]), energy, ", more than its maximum allows")
     follows = arrival.follows[part]
     for wrong, what in (
         (follows & (start < least), "less than its minimum allows"),
