@@ -70,9 +70,10 @@ class Cluster(Sweeper):
             size = end[mine] - self._begin[mine]
             self._place[mine] = np.cumsum(size) - size
             ranges = zip(self._begin[mine].tolist(), end[mine].tolist(), strict=True)
-            rows = np.concatenate([np.arange(*positions) for positions in ranges])
+            vehicles = np.concatenate([np.arange(*positions) for positions in ranges])
+            some, rows = part(fleet, vehicles)
             self._rows.append(rows)
-            self._kept.append(ray.put(part(fleet, rows)))
+            self._kept.append(ray.put(some))
             self._workers.append(self._start(self._kept[-1]))
 
     def answers(
@@ -100,8 +101,9 @@ class Cluster(Sweeper):
             charge_kw=np.empty((count, steps), kind),
             discharge_kw=np.empty((count, steps), kind),
             missing_kwh=np.empty(count),
+            lent_kwh=np.empty(count),
             drawn=np.empty((len(begin), steps)),
-            sums=np.empty((len(begin), 4)),
+            sums=np.empty((len(begin), 5)),
         )
         prices = self._ray.put(vectors.prices)
 
@@ -113,6 +115,7 @@ class Cluster(Sweeper):
             result.charge_kw[order] = answer.charge_kw
             result.discharge_kw[order] = answer.discharge_kw
             result.missing_kwh[order] = answer.missing_kwh
+            result.lent_kwh[order] = answer.lent_kwh
             result.drawn[tasks], result.sums[tasks] = answer.drawn, answer.sums
         return result
 

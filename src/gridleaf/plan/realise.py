@@ -161,7 +161,7 @@ def _written(
     by_class = np.zeros((classes, steps))
     np.add.at(by_class, fleet.kind[task], written.drawn)
     lines = net.incidence @ by_class
-    wear, value, turnover, short = written.sums.sum(axis=0).tolist()
+    wear, value, turnover, short, dwell = written.sums.sum(axis=0).tolist()
     nodes = len(problem.nodes.id)
     result = settled(
         problem,
@@ -169,7 +169,9 @@ def _written(
         node_kw=lines[:nodes],
         row_kw=lines[nodes:],
         unmet_kwh=written.missing_kwh,
+        trip_unmet_kwh=np.zeros(0) if problem.visits.after is None else written.lent_kwh,
         short_kwh_h=short,
+        dwell_eur=dwell,
         wear_eur=wear,
         value_eur=value,
         value_turnover_eur=turnover,
