@@ -10,7 +10,9 @@ import typer
 
 from gridleaf.domain.errors import GridleafError
 
-COMMANDS = ("demo", "run", "check", "init", "plan", "bench", "replay", "explain", "account")
+COMMANDS = (
+    "demo", "run", "check", "init", "plan", "bench", "replay", "explain", "account", "battery",
+)  # fmt: skip
 """``gridleaf NAME`` is ``register(app)`` of ``gridleaf.cli.NAME``."""
 
 

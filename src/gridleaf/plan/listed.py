@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gridleaf.plan.compiled import compiled
+from gridleaf.domain.compiled import compiled
 from gridleaf.plan.oracle import (
     ARRIVE,
     CHARGE_KW,

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gridleaf.domain.compiled import compiled
 from gridleaf.plan import listed, oracle
-from gridleaf.plan.compiled import compiled
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, filled, plugged_in
 from gridleaf.plan.vehicles import Chains, chains, dwelling, useful_on_the_way
 

@@ -1,0 +1,1 @@
+"""The battery: how its cells age, and what that is worth."""
