@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -179,7 +180,7 @@ class PackEntry(BaseModel):
     cooling: Cooling | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
     """Cells and packs by name."""
 
@@ -335,7 +336,7 @@ def _axis(name: str, values: tuple[float, ...]) -> None:
 
 
 def _rises(name: str, values: tuple[float, ...]) -> None:
-    for before, after in zip(values, values[1:], strict=False):
+    for before, after in pairwise(values):
         if after <= before:
             raise ValueError(f"{name}: must rise, {after:g} follows {before:g}")
 

@@ -13,12 +13,13 @@ shows the share of its usable *energy*, see :func:`usable_share`. ``soh`` is rel
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridleaf.battery.catalogue import Catalogue, Surface
+from gridleaf.battery.catalogue import Catalogue, Surface, catalogue
 from gridleaf.battery.thermal import Thermal, settle
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -100,16 +101,22 @@ class State:
     cooling_kwh: Floats
 
 
-def build(catalogue: Catalogue, name: str) -> Pack:
-    """The pack of a catalogue's name.
+def named(name: str) -> Pack:
+    """The pack of this name in the catalogue in use; raises like :func:`build`."""
+    return build(catalogue(), name)
+
+
+@cache
+def build(known: Catalogue, name: str) -> Pack:
+    """A pack of a catalogue.
 
     Raises
     ------
     ConfigError
         There is none of this name; those that look like it are told.
     """
-    entry = catalogue.pack(name)
-    cell = catalogue.cells[entry.cell]
+    entry = known.pack(name)
+    cell = known.cells[entry.cell]
     cells = entry.series * entry.parallel
     capacity_ah = entry.parallel * cell.capacity_ah.value
     ohm = 1e-3 * entry.series / entry.parallel
@@ -150,18 +157,18 @@ def build(catalogue: Catalogue, name: str) -> Pack:
 
 def ocv_v(pack: Pack, soc: ArrayLike) -> Floats:
     """Open-circuit voltage [V]."""
-    return np.asarray(np.interp(soc, pack.soc, pack.ocv_v))
+    return np.asarray(np.interp(_floats(soc), pack.soc, pack.ocv_v))
 
 
 def stored_kwh(pack: Pack, soc: ArrayLike, soh: ArrayLike = 1.0) -> Floats:
     """Energy in the cells above ``soc`` 0: capacity times the integral of the voltage [kWh]."""
-    soc = np.clip(soc, 0.0, 1.0)
+    soc = np.clip(_floats(soc), 0.0, 1.0)
     steps = np.diff(pack.soc)
     below = np.concatenate(([0.0], np.cumsum(steps * (pack.ocv_v[1:] + pack.ocv_v[:-1]) / 2)))
     piece = np.clip(np.searchsorted(pack.soc, soc, side="right") - 1, 0, len(steps) - 1)
     mean_v = (pack.ocv_v[piece] + ocv_v(pack, soc)) / 2
     volts = below[piece] + mean_v * (soc - pack.soc[piece])
-    return np.asarray(soh) * pack.capacity_ah * volts / 1000
+    return _floats(soh) * pack.capacity_ah * volts / 1000
 
 
 def usable_kwh(pack: Pack, soh: ArrayLike = 1.0) -> Floats:
@@ -178,7 +185,7 @@ def usable_share(pack: Pack, soc: ArrayLike) -> Floats:
 
 def cell_soc(pack: Pack, share: ArrayLike) -> Floats:
     """The cells' charge of a share of the usable energy; the inverse of :func:`usable_share`."""
-    energy = np.asarray(share) * usable_kwh(pack) + stored_kwh(pack, pack.low_soc)
+    energy = _floats(share) * usable_kwh(pack) + stored_kwh(pack, pack.low_soc)
     points = stored_kwh(pack, pack.soc)
     piece = np.clip(np.searchsorted(points, energy, side="right") - 1, 0, len(points) - 2)
     first_v, rise = pack.ocv_v[piece], np.diff(pack.ocv_v)[piece] / np.diff(pack.soc)[piece]
@@ -205,8 +212,8 @@ def power_limits(
     Outside the usable window the limit in that direction is 0.
     """
     charge, discharge = _limits(pack, soc, temperature_c, soh, resistance)
-    charge = np.where(np.asarray(soc) >= pack.high_soc, 0.0, charge)
-    discharge = np.where(np.asarray(soc) <= pack.low_soc, 0.0, discharge)
+    charge = np.where(_floats(soc) >= pack.high_soc, 0.0, charge)
+    discharge = np.where(_floats(soc) <= pack.low_soc, 0.0, discharge)
     return charge, discharge
 
 
@@ -214,11 +221,11 @@ def _limits(
     pack: Pack, soc: ArrayLike, temperature_c: ArrayLike, soh: ArrayLike, resistance: ArrayLike
 ) -> tuple[Floats, Floats]:
     volts = ocv_v(pack, soc)
-    ohm = pack.resistance_ohm.at(soc, temperature_c) * resistance
-    bear_a = pack.charge_a.at(soc, temperature_c) * soh
+    ohm = pack.resistance_ohm.at(soc, temperature_c) * _floats(resistance)
+    bear_a = pack.charge_a.at(soc, temperature_c) * _floats(soh)
     into_a = np.minimum(bear_a, np.maximum(pack.max_v - volts, 0.0) / ohm)
     charge = np.minimum(into_a * (volts + into_a * ohm) / 1000, pack.charge_kw)
-    bear_a = pack.discharge_a.at(soc, temperature_c) * soh
+    bear_a = pack.discharge_a.at(soc, temperature_c) * _floats(soh)
     least_v = np.maximum(pack.min_v, volts / 2)  # below half the voltage more current is less power
     out_of_a = np.minimum(bear_a, np.maximum(volts - least_v, 0.0) / ohm)
     discharge = np.minimum(out_of_a * (volts - out_of_a * ohm) / 1000, pack.discharge_kw)
@@ -239,7 +246,7 @@ def charge_curve(
     share = np.linspace(0.0, 1.0, points)
     soc = cell_soc(pack, share)
     power, _ = _limits(pack, soc, temperature_c, soh, resistance)
-    bear = pack.charge_a.at(soc, temperature_c) * soh * ocv_v(pack, soc) / 1000
+    bear = pack.charge_a.at(soc, temperature_c) * _floats(soh) * ocv_v(pack, soc) / 1000
     end = np.minimum(END_OF_CHARGE_C * soh * pack.capacity_ah * ocv_v(pack, soc) / 1000, bear)
     return share, np.maximum(power, end)
 
@@ -259,9 +266,9 @@ def current_a(
     From P = (OCV + I R) I. More than the cells could ever give (OCV²/4R) is taken as that.
     """
     volts = ocv_v(pack, soc)
-    ohm = pack.resistance_ohm.at(soc, temperature_c) * resistance
-    root = np.sqrt(np.maximum(volts**2 + 4 * ohm * np.asarray(power_kw) * 1000, 0.0))
-    return 2000 * np.asarray(power_kw) / (volts + root)
+    ohm = pack.resistance_ohm.at(soc, temperature_c) * _floats(resistance)
+    root = np.sqrt(np.maximum(volts**2 + 4 * ohm * _floats(power_kw) * 1000, 0.0))
+    return 2000 * _floats(power_kw) / (volts + root)
 
 
 def efficiency(
@@ -273,7 +280,7 @@ def efficiency(
 ) -> Floats:
     """One way between terminals and cells, 0..1: OCV/V when charging, V/OCV when discharging."""
     volts = ocv_v(pack, soc)
-    ohm = pack.resistance_ohm.at(soc, temperature_c) * resistance
+    ohm = pack.resistance_ohm.at(soc, temperature_c) * _floats(resistance)
     drop = current_a(pack, power_kw, soc, temperature_c, resistance) * ohm
     return np.where(drop >= 0, volts / (volts + np.maximum(drop, 0.0)), (volts + drop) / volts)
 
@@ -289,7 +296,7 @@ def state(
     resistance: ArrayLike = 1.0,
 ) -> State:
     """Packs at rest."""
-    of = np.broadcast_arrays(*(np.asarray(x, float) for x in (soc, temperature_c, soh, resistance)))
+    of = np.broadcast_arrays(*(_floats(x) for x in (soc, temperature_c, soh, resistance)))
     nothing = np.zeros_like(of[0])
     return State(
         soc=of[0],
@@ -315,7 +322,7 @@ def step(pack: Pack, now: State, power_kw: ArrayLike, ambient_c: ArrayLike, dt_h
     if dt_h <= 0:
         return now
     most_in, most_out = power_limits(pack, now.soc, now.temperature_c, now.soh, now.resistance)
-    wanted = np.clip(power_kw, -most_out, most_in)
+    wanted = np.clip(_floats(power_kw), -most_out, most_in)
     capacity_ah = pack.capacity_ah * now.soh
     ohm = pack.resistance_ohm.at(now.soc, now.temperature_c) * now.resistance
     before = stored_kwh(pack, now.soc, now.soh)
@@ -351,6 +358,10 @@ def step(pack: Pack, now: State, power_kw: ArrayLike, ambient_c: ArrayLike, dt_h
 
 def _between(axis: Floats, at: ArrayLike) -> tuple[NDArray[np.intp], Floats]:
     """Piece of an axis and share within it; outside the axis its edge."""
-    at = np.clip(at, axis[0], axis[-1])
+    at = np.clip(_floats(at), axis[0], axis[-1])
     piece = np.clip(np.searchsorted(axis, at, side="right") - 1, 0, len(axis) - 2)
     return piece, (at - axis[piece]) / (axis[piece + 1] - axis[piece])
+
+
+def _floats(value: ArrayLike) -> Floats:
+    return np.asarray(value, dtype=np.float64)
