@@ -78,6 +78,14 @@ def of_battery(battery: str, capacity_kwh: float, temperature_c: float = USUAL_C
     return PowerCurve(tuple(soc.tolist()), tuple(power.tolist()))
 
 
+@lru_cache(maxsize=4096)
+def given_by(battery: str, capacity_kwh: float, temperature_c: float = USUAL_C) -> PowerCurve:
+    """What a pack of the catalogue can give at its terminals; like :func:`of_battery`."""
+    pack = packs.named(battery)
+    soc, power = packs.discharge_curve(pack, temperature_c, soh_of(pack, capacity_kwh))
+    return PowerCurve(tuple(soc.tolist()), tuple(power.tolist()))
+
+
 def soh_of(pack: packs.Pack, capacity_kwh: float) -> float:
     """Relative capacity of a pack that holds ``capacity_kwh`` [0..1]."""
     return min(capacity_kwh / float(packs.usable_kwh(pack)), 1.0)
