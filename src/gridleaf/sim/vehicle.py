@@ -26,7 +26,7 @@ from gridleaf.battery.thermal import settle
 
 _TINY = 1e-9
 """Powers [kW] and energies [kWh] closer than this are the same."""
-_FRESH_S = 300.0
+_FRESH_S = 60.0
 """Losses and limits of a pack are taken anew after so long [s]."""
 
 
