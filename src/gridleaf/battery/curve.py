@@ -4,8 +4,8 @@ The planner's power limits and the simulated vehicles use the same curve. That o
 from its cells (:func:`of_battery`); of any other vehicle nothing is known but its power, and a generic
 one holds: constant up to 80 %, then in a straight line down to a twentieth, which is what constant
 voltage with an exponentially decaying current looks like over the charge (Marra et al., Demand profile
-study of battery electric vehicle under different charging options, IEEE PES General Meeting 2012, doi
-10.1109/PESGM.2012.6345063). ``soc`` is the share of the usable energy.
+study of battery electric vehicle under different charging options, IEEE PES General Meeting 2012).
+``soc`` is the share of the usable energy.
 """
 
 from __future__ import annotations
