@@ -33,6 +33,24 @@ CHARGER_KW = 22.0
 LONGEST_YEARS = 40
 
 
+def ageing_of(name: str) -> Model:
+    """The ageing model of a pack, of a cell, or by its own name.
+
+    Raises
+    ------
+    ConfigError
+        Nothing is called so, or nobody knows how that cell ages.
+    """
+    known = catalogue()
+    cell = known.packs[name].cell if name in known.packs else name
+    if cell not in known.cells:
+        return model(cell)
+    stated = known.cells[cell].ageing_model
+    if stated is None:
+        raise ConfigError(f"cells.{cell}.ageing_model", "is not stated: nobody knows how it ages")
+    return model(stated.name)
+
+
 def pack_facts(name: str) -> dict[str, Any]:
     """A pack as one JSON object; raises :class:`ConfigError` where there is none."""
     known = catalogue()
@@ -51,11 +69,16 @@ def pack_facts(name: str) -> dict[str, Any]:
     }
 
 
-def packs_table() -> Table:
-    """The packs of the catalogue for people."""
+def list_packs(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """The packs of the catalogue."""
+    if as_json:
+        print(orjson.dumps([pack_facts(name) for name in catalogue().packs]).decode())
+        return
     table = Table(show_edge=False)
     for head in ("battery", "cells", "usable kWh", "charge kW", "cooling", ""):
-        table.add_column(head, no_wrap=head == "battery")
+        table.add_column(head, no_wrap=head in ("battery", "cells"))
     known = catalogue()
     for name, entry in known.packs.items():
         table.add_row(
@@ -66,7 +89,7 @@ def packs_table() -> Table:
             "passive" if entry.cooling is None else "liquid",
             entry.title,
         )
-    return table
+    Console(highlight=False).print(table)
 
 
 def show_pack(name: str, *, as_json: bool) -> None:
@@ -94,7 +117,7 @@ def show_pack(name: str, *, as_json: bool) -> None:
     console.print(f"at 25 °C it takes {told}")
 
 
-def value(
+def value_pack(
     battery: Annotated[
         str, typer.Option("--battery", metavar="BATTERY", help="A pack of the catalogue.")
     ],
@@ -146,8 +169,7 @@ def value(
         recycling_eur_per_kwh=recycling,
         interest=interest,
     )
-    known = catalogue()
-    pack, found = packs.build(known, battery), _ageing_of(battery)
+    pack, found = packs.named(battery), ageing_of(battery)
     energy_kwh = float(packs.stored_kwh(pack, 1.0))
     at = np.arange(years + 1.0)
 
@@ -187,16 +209,6 @@ def value(
         print(orjson.dumps(document).decode())
     else:
         _print(battery, energy_kwh, found, without, served, needed)
-
-
-def _ageing_of(battery: str) -> Model:
-    """The ageing model of a pack's cell."""
-    known = catalogue()
-    cell = known.pack(battery).cell
-    stated = known.cells[cell].ageing_model
-    if stated is None:
-        raise ConfigError(f"cells.{cell}.ageing_model", "says nothing, so nobody knows its future")
-    return model(stated.name)
 
 
 def _from_new(life: Life) -> tuple[Floats, Floats]:
@@ -242,12 +254,18 @@ def _print(
     console.print(table)
     for name, worth in columns:
         best: Exit = worth["best"]
+        last = len(worth["worth_eur"]) - 1
+        when = "keep it as long as was looked" if best.year == last else "let it go"
         console.print(
-            f"best{name}: let it go after {best.year:g} years; it is worth {best.worth_eur:,.0f} "
-            f"today and sells for {best.residual_eur:,.0f} then"
+            f"best{name}: {when}, {best.year:g} years; it is worth {best.worth_eur:,.0f} today and "
+            f"sells for {best.residual_eur:,.0f} then"
         )
-    if needed is not None:
+    if needed is not None and needed > 0:
         console.print(f"V2G must earn {needed:,.0f} a year to be worth what it does to the pack")
+    elif needed is not None:
+        console.print(
+            f"V2G spares this pack: it is worth {-needed:,.0f} a year even if it earns nothing"
+        )
     console.print(f"aged by {found.name}")
     if found.caveat:
         console.print(found.caveat)
@@ -256,15 +274,15 @@ def _print(
 def _draw(
     path: Path, battery: str, at: Floats, without: dict[str, Any], served: dict[str, Any] | None
 ) -> None:
-    with drawing(path, x="years", y="EUR", title=f"{battery}: worth today, and price when sold") as axes:
+    with drawing(
+        path, x="years", y="EUR", title=f"{battery}: worth today, and price when sold"
+    ) as axes:
         for worth, name, style in ((without, "without V2G", "-"), (served, "with V2G", "--")):
             if worth is None:
                 continue
             best: Exit = worth["best"]
             (line,) = axes.plot(at, worth["worth_eur"], style, label=f"worth today, {name}")
-            axes.plot(
-                at, worth["residual_eur"], style, color="0.5", label=f"sells for, {name}"
-            )
+            axes.plot(at, worth["residual_eur"], style, color="0.5", label=f"sells for, {name}")
             axes.plot([best.year], [best.worth_eur], "o", color=line.get_color())
         axes.set_xlim(0, at[-1])
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
