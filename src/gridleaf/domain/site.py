@@ -210,12 +210,14 @@ def same_token(id_token: str) -> str:
 class Vehicle(_Frozen):
     """A vehicle known to the site, recognised by its ``id_token``; unknown ones use the defaults.
 
-    The case of the letters of a token means nothing.
+    The case of the letters of a token means nothing. ``battery`` is a name of the catalogue
+    (``gridleaf battery list``); ``capacity_kwh`` is what it can use of it today.
     """
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]
     name: str = ""
     capacity_kwh: PackKwh
+    battery: str | None = None
     charge_max_kw: ChargeKw | None = None
     discharge_max_kw: DischargeKw | None = None
     v2g: Flag = True
@@ -239,6 +241,7 @@ class Defaults(_Frozen):
     target_soc: Fraction = 0.8
     reserve_soc: Fraction = 0.3
     capacity_kwh: PackKwh = 50.0
+    battery: str | None = None
     v2g: Flag = False
     wear_per_kwh: Rate = 0.04
 
@@ -474,15 +477,20 @@ def parse(raw: dict[str, object], name: str = "site") -> SiteConfig:
     try:
         return SiteConfig.model_validate(raw)
     except ValidationError as error:
-        problems = [
-            (".".join(str(part) for part in item["loc"]) or name, _reason(item["msg"]))
-            for item in error.errors()
-            # a list whose only entry is wrong counts as empty, and that would be told as well
-            if not (item["type"] == "too_short" and item["input"])
-        ]
-        first, *others = problems
-        reason = first[1] + "".join(f"\n  {where}: {why}" for where, why in others)
-        raise ConfigError(first[0] if first[0] == name else f"{name}: {first[0]}", reason) from None
+        raise refusal(error, name) from None
+
+
+def refusal(error: ValidationError, name: str) -> ConfigError:
+    """What a model refuses, as path and reason; ``name`` is the file, or the place in it."""
+    problems = [
+        (".".join(str(part) for part in item["loc"]) or name, _reason(item["msg"]))
+        for item in error.errors()
+        # a list whose only entry is wrong counts as empty, and that would be told as well
+        if not (item["type"] == "too_short" and item["input"])
+    ]
+    first, *others = problems
+    reason = first[1] + "".join(f"\n  {where}: {why}" for where, why in others)
+    return ConfigError(first[0] if first[0] == name else f"{name}: {first[0]}", reason)
 
 
 def _reason(message: str) -> str:
