@@ -474,15 +474,20 @@ def parse(raw: dict[str, object], name: str = "site") -> SiteConfig:
     try:
         return SiteConfig.model_validate(raw)
     except ValidationError as error:
-        problems = [
-            (".".join(str(part) for part in item["loc"]) or name, _reason(item["msg"]))
-            for item in error.errors()
-            # a list whose only entry is wrong counts as empty, and that would be told as well
-            if not (item["type"] == "too_short" and item["input"])
-        ]
-        first, *others = problems
-        reason = first[1] + "".join(f"\n  {where}: {why}" for where, why in others)
-        raise ConfigError(first[0] if first[0] == name else f"{name}: {first[0]}", reason) from None
+        raise refusal(error, name) from None
+
+
+def refusal(error: ValidationError, name: str) -> ConfigError:
+    """What a model refuses, as path and reason; ``name`` is the file, or the place in it."""
+    problems = [
+        (".".join(str(part) for part in item["loc"]) or name, _reason(item["msg"]))
+        for item in error.errors()
+        # a list whose only entry is wrong counts as empty, and that would be told as well
+        if not (item["type"] == "too_short" and item["input"])
+    ]
+    first, *others = problems
+    reason = first[1] + "".join(f"\n  {where}: {why}" for where, why in others)
+    return ConfigError(first[0] if first[0] == name else f"{name}: {first[0]}", reason)
 
 
 def _reason(message: str) -> str:
