@@ -18,12 +18,17 @@ START = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 @st.composite
 def problems(
-    draw: st.DrawFn, *, convex: bool = True, kind_to_limits: bool = False, least_visits: int = 0
+    draw: st.DrawFn,
+    *,
+    convex: bool = True,
+    kind_to_limits: bool = False,
+    least_visits: int = 0,
+    together: bool = False,
 ) -> Problem:
     """A problem with up to 4 visits, 6 steps and 4 nodes.
 
     ``convex``: export never pays more than import costs. ``kind_to_limits``: the load alone breaks
-    no limit.
+    no limit. ``together``: all visits of a vehicle are priced alike.
     """
     count = draw(st.integers(least_visits, 4))
     steps = draw(st.integers(1, 6 if convex else 4))
@@ -50,6 +55,8 @@ def problems(
             "limits_out",
             "load",
             "free",
+            "dwell",
+            "chains",
         ]
     }
 
@@ -113,6 +120,17 @@ def problems(
             coefficient=numbers(-1, 1, 2, count) * (rng.random((2, count)) < 0.8),
             bound_kw=np.where(rng.random((2, steps)) < 0.8, numbers(0, 10, 2, steps), np.nan),
         )
+    if some["dwell"]:
+        levels = np.cumsum(numbers(0.5, 15, count, 3), axis=1)
+        slopes = numbers(-0.05, 0.02, count, 1) + np.cumsum(numbers(0, 0.05, count, 3), axis=1)
+        blank = np.arange(3) >= rng.integers(0, 4, (count, 1))
+        visits = replace(
+            visits,
+            dwell_kwh=np.where(blank, np.nan, levels),
+            dwell_eur_per_kwh_h=np.where(blank, np.nan, slopes),
+        )
+    if some["chains"]:
+        visits, rows = _chained(rng, visits, rows, steps, together)
     return Problem(
         start=START,
         step_h=step_h,
@@ -133,6 +151,38 @@ def problems(
         ),
         rows=rows,
     )
+
+
+def _chained(
+    rng: np.random.Generator, visits: Visits, rows: Rows | None, steps: int, together: bool
+) -> tuple[Visits, Rows | None]:
+    """Some visits become later ones of the vehicles of others."""
+    count = len(visits.id)
+    after, trip = [""] * count, np.full(count, np.nan)
+    arrive, depart, energy = visits.arrive.copy(), visits.depart.copy(), visits.energy_kwh.copy()
+    node = list(visits.node)
+    coefficient = np.zeros((0, count)) if rows is None else rows.coefficient.copy()
+    order = rng.permutation(count)
+    for at in range(1, count):
+        i, before = int(order[at]), int(order[rng.integers(0, at)])
+        if visits.id[before] in after or rng.random() < 0.3:
+            continue
+        after[i], energy[i] = visits.id[before], np.nan
+        trip[i] = np.round(rng.choice([0, 3, 10, 50]) * rng.random(), 2)
+        arrive[i] = rng.integers(depart[before], steps + 1)
+        depart[i] = rng.integers(arrive[i], steps + 1)
+        if together or rng.random() < 0.7:
+            node[i], coefficient[:, i] = node[before], coefficient[:, before]
+    chained = replace(
+        visits,
+        node=tuple(node),
+        arrive=arrive,
+        depart=depart,
+        energy_kwh=energy,
+        after=tuple(after),
+        trip_kwh=trip,
+    )
+    return chained, rows and replace(rows, coefficient=coefficient)
 
 
 def optimum(problem: Problem) -> float:
@@ -164,41 +214,66 @@ def _least_cost(problem: Problem, importing: dict[tuple[int, int], bool]) -> flo
         bounds.append((low, high if high is None or np.isfinite(high) else None))
         return names[name]
 
-    for i in range(len(visits.id)):
-        start = visits.energy_kwh[i]
-        floor, cap = visits.min_kwh[i], visits.max_kwh[i]
-        low = None if np.isnan(floor) else min(floor, start)
-        high = None if np.isnan(cap) else max(cap, start)
-        before: int | None = None
-        for t in range(visits.arrive[i], visits.depart[i]):
-            c_most, d_most = (
-                power[i, t] if power.ndim == 2 else power[i]
-                for power in (visits.charge_kw, visits.discharge_kw)
-            )
-            c = variable(("c", i, t), 0.0, 0.0, c_most)
-            d = variable(("d", i, t), visits.wear_eur_per_kwh[i] * hours[t], 0.0, d_most)
-            e = variable(("e", i, t), 0.0, low, high)
-            terms = {
-                e: 1.0,
-                c: -visits.charge_efficiency[i] * hours[t],
-                d: hours[t] / visits.discharge_efficiency[i],
-            }
-            if before is not None:
-                terms[before] = -1.0
-            equal.append((terms, start if before is None else 0.0))
-            if not np.isnan(floor):
-                s = variable(("s", i, t), price.short_eur_per_kwh_h * hours[t], 0.0, None)
-                most.append(({e: -1.0, s: -1.0}, -floor))
-            before = e
-        target = -np.inf if np.isnan(visits.target_kwh[i]) else visits.target_kwh[i]
-        if before is None:
-            constant -= visits.value_eur_per_kwh[i] * start
-            constant += price.unmet_eur_per_kwh * max(target - start, 0.0)
-            continue
-        cost[before] -= visits.value_eur_per_kwh[i]
-        if np.isfinite(target):
-            u = variable(("u", i), price.unmet_eur_per_kwh, 0.0, None)
-            most.append(({before: -1.0, u: -1.0}, -target))
+    after = visits.after or ("",) * len(visits.id)
+    first = [i for i, name in enumerate(after) if not name]
+    for one in first:
+        i, start = one, float(visits.energy_kwh[one])
+        idle, before = start, None
+        while True:
+            floor, cap = visits.min_kwh[i], visits.max_kwh[i]
+            if i != one:
+                floor = 0.0 if np.isnan(floor) else floor
+                trip = np.nan_to_num(visits.trip_kwh[i])  # type: ignore[index]
+                idle = max(idle - trip, floor)
+                a = variable(("a", i), 0.0, floor, None if np.isnan(cap) else max(cap, idle))
+                s = variable(("taken", i), price.trip_eur_per_kwh, 0.0, None)
+                terms, side = {a: 1.0, s: -1.0}, -trip
+                if before is None:
+                    side += start
+                else:
+                    terms[before] = -1.0
+                equal.append((terms, side))
+                before = a
+            low = None if np.isnan(floor) else min(floor, idle)
+            high = None if np.isnan(cap) else max(cap, idle)
+            for t in range(visits.arrive[i], visits.depart[i]):
+                c_most, d_most = (
+                    power[i, t] if power.ndim == 2 else power[i]
+                    for power in (visits.charge_kw, visits.discharge_kw)
+                )
+                c = variable(("c", i, t), 0.0, 0.0, c_most)
+                d = variable(("d", i, t), visits.wear_eur_per_kwh[i] * hours[t], 0.0, d_most)
+                e = variable(("e", i, t), 0.0, low, high)
+                terms = {
+                    e: 1.0,
+                    c: -visits.charge_efficiency[i] * hours[t],
+                    d: hours[t] / visits.discharge_efficiency[i],
+                }
+                if before is not None:
+                    terms[before] = -1.0
+                equal.append((terms, start if before is None else 0.0))
+                if not np.isnan(floor):
+                    s = variable(("s", i, t), price.short_eur_per_kwh_h * hours[t], 0.0, None)
+                    most.append(({e: -1.0, s: -1.0}, -floor))
+                lines = _dwell_lines(problem, i)
+                if lines:
+                    p = variable(("phi", i, t), hours[t], None, None)
+                    most += [({p: -1.0, e: slope}, -at_0) for slope, at_0 in lines]
+                before = e
+            target = visits.target_kwh[i]
+            then = [j for j, name in enumerate(after) if name == visits.id[i]]
+            worth = 0.0 if then else visits.value_eur_per_kwh[i]
+            if before is None:
+                constant -= worth * start
+                constant += price.unmet_eur_per_kwh * np.fmax(target - start, 0.0)
+            else:
+                cost[before] -= worth
+                if not np.isnan(target):
+                    u = variable(("u", i), price.unmet_eur_per_kwh, 0.0, None)
+                    most.append(({before: -1.0, u: -1.0}, -target))
+            if not then:
+                break
+            (i,) = then
 
     parent = dict(zip(nodes.id, nodes.parent, strict=True))
     buy = np.nan_to_num(nodes.import_price_eur_per_kwh)
@@ -258,6 +333,43 @@ def _least_cost(problem: Problem, importing: dict[tuple[int, int], bool]) -> flo
     return float(answer.fun) + constant
 
 
+def _dwell_lines(problem: Problem, i: int) -> list[tuple[float, float]]:
+    """Slope and value at 0 of the straight lines whose highest is the cost of holding energy."""
+    visits = problem.visits
+    if visits.dwell_kwh is None or visits.dwell_eur_per_kwh_h is None:
+        return []
+    lines, value, last = [], 0.0, None
+    for level, slope in zip(visits.dwell_kwh[i], visits.dwell_eur_per_kwh_h[i], strict=True):
+        if np.isnan(level):
+            break
+        if last is not None:
+            value += last[1] * (level - last[0])
+        lines.append((slope, value - slope * level))
+        last = (level, slope)
+    return lines
+
+
+def vehicle(problem: Problem, visit: int) -> list[int]:
+    """All visits of the vehicle of a visit, in their order."""
+    visits = problem.visits
+    if visits.after is None:
+        return [visit]
+    index = {name: i for i, name in enumerate(visits.id)}
+    chain = [visit]
+    while visits.after[chain[0]]:
+        chain.insert(0, index[visits.after[chain[0]]])
+    while visits.id[chain[-1]] in visits.after:
+        chain.append(visits.after.index(visits.id[chain[-1]]))
+    return chain
+
+
+def unchained(problem: Problem) -> Problem:
+    """The problem with every visit a vehicle of its own."""
+    visits = problem.visits
+    energy = np.nan_to_num(visits.energy_kwh, nan=5.0)
+    return replace(problem, visits=replace(visits, energy_kwh=energy, after=None, trip_kwh=None))
+
+
 def scale_of(problem: Problem) -> float:
     """What a rounding error of the solver is small against [EUR]."""
     return 1.0 + penalties(problem).limit_eur_per_kwh
@@ -268,9 +380,10 @@ def with_visits(problem: Problem, order: Any) -> Problem:
     columns = {}
     for name in Visits.__dataclass_fields__:
         column = getattr(problem.visits, name)
-        columns[name] = (
-            tuple(column[i] for i in order) if isinstance(column, tuple) else column[order]
-        )
+        if isinstance(column, np.ndarray):
+            columns[name] = column[order]
+        else:
+            columns[name] = column and tuple(column[i] for i in order)
     rows = problem.rows
     if rows is not None:
         rows = replace(rows, coefficient=rows.coefficient[:, order])

@@ -10,7 +10,7 @@ from gridleaf.plan.fleet import solve_fleet
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(problems())
+@given(problems(together=True))
 def test_the_bound_is_below_the_optimum_and_the_plan_above(problem: Problem) -> None:
     best = solve(problem).objective_eur
     plan = solve_fleet(problem, gap=1e-6)
@@ -20,5 +20,7 @@ def test_the_bound_is_below_the_optimum_and_the_plan_above(problem: Problem) -> 
     assert plan.objective_eur <= best + 2e-6 * abs(best) + 10 * rounding
     assert plan.lower_bound_eur >= best - 2e-6 * abs(best) - 10 * rounding
     assert verify(problem, plan) == []
-    cost = bill(problem, plan.charge_kw, plan.discharge_kw).objective_eur
+    cost = bill(
+        problem, plan.charge_kw, plan.discharge_kw, trip_unmet_kwh=plan.trip_unmet_kwh
+    ).objective_eur
     assert abs(cost - plan.objective_eur) <= 1e-9 * max(1.0, abs(cost))

@@ -7,9 +7,19 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plan_problems import optimum, problems, scale_of, with_visits
+from plan_problems import optimum, problems, scale_of, vehicle, with_visits
 
 from gridleaf.plan import Plan, Problem, Rows, bill, fallback, penalties, solve, verify
+
+EXTENSIVE = (
+    "energy_kwh target_kwh min_kwh max_kwh charge_kw discharge_kw dwell_kwh trip_kwh"
+)
+
+
+def scaled(part: object, names: str, factor: float | np.ndarray) -> dict[str, np.ndarray]:
+    columns = {name: getattr(part, name) for name in names.split()}
+    return {name: (c.T * factor).T for name, c in columns.items() if c is not None}
+
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -78,19 +88,23 @@ def test_the_order_of_the_visits_changes_nothing(problem: Problem, random: objec
 @few
 @given(problems(least_visits=1))
 def test_two_halves_of_a_vehicle_cost_what_it_costs(problem: Problem) -> None:
-    count = len(problem.visits.id)
-    doubled = with_visits(problem, np.array([*range(count), 0]))
-    half = np.ones(count + 1)
-    half[[0, -1]] = 0.5
+    count, twice = len(problem.visits.id), vehicle(problem, 0)
+    doubled = with_visits(problem, np.array([*range(count), *twice]))
+    half = np.ones(len(doubled.visits.id))
+    half[[*twice, *range(count, len(half))]] = 0.5
     visits = doubled.visits
-    extensive = {
-        name: (getattr(visits, name).T * half).T
-        for name in (
-            ["energy_kwh", "target_kwh", "min_kwh", "max_kwh", "charge_kw", "discharge_kw"]
-        )
-    }
+
+    def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
+        return (*names[:count], *(name and f"other {name}" for name in names[count:]))
+
     halves = replace(
-        doubled, visits=replace(visits, id=(*visits.id[:-1], "other half"), **extensive)
+        doubled,
+        visits=replace(
+            visits,
+            id=renamed(visits.id),
+            after=visits.after and renamed(visits.after),
+            **scaled(visits, EXTENSIVE, half),
+        ),
     )
     assert close(solve(problem).objective_eur, solve(halves).objective_eur, problem)
 
@@ -98,15 +112,11 @@ def test_two_halves_of_a_vehicle_cost_what_it_costs(problem: Problem) -> None:
 @few
 @given(problems(), st.sampled_from([0.01, 3.0, 1000.0]))
 def test_a_larger_site_costs_more_in_proportion(problem: Problem, factor: float) -> None:
-    def scaled(part: object, names: str) -> dict[str, np.ndarray]:
-        return {name: getattr(part, name) * factor for name in names.split()}
-
-    visits = "energy_kwh target_kwh min_kwh max_kwh charge_kw discharge_kw"
     nodes = "import_limit_kw export_limit_kw load_kw peak_so_far_kw"
     larger = replace(
         problem,
-        visits=replace(problem.visits, **scaled(problem.visits, visits)),
-        nodes=replace(problem.nodes, **scaled(problem.nodes, nodes)),
+        visits=replace(problem.visits, **scaled(problem.visits, EXTENSIVE, factor)),
+        nodes=replace(problem.nodes, **scaled(problem.nodes, nodes, factor)),
         rows=problem.rows and replace(problem.rows, bound_kw=problem.rows.bound_kw * factor),
     )
     assert close(solve(larger).objective_eur / factor, solve(problem).objective_eur, problem)
@@ -121,8 +131,7 @@ def test_dearer_money_costs_more_in_proportion(problem: Problem, factor: float) 
         problem,
         visits=replace(
             visits,
-            wear_eur_per_kwh=visits.wear_eur_per_kwh * factor,
-            value_eur_per_kwh=visits.value_eur_per_kwh * factor,
+            **scaled(visits, "wear_eur_per_kwh value_eur_per_kwh dwell_eur_per_kwh_h", factor),
         ),
         nodes=replace(
             nodes,
@@ -170,7 +179,8 @@ def test_plain_rules_keep_every_limit_and_cost_no_less_than_the_optimum(problem:
 def test_charging_and_discharging_at_once_happens_only_where_energy_has_a_negative_worth(
     problem: Problem,
 ) -> None:
-    problem = replace(problem, rows=None)
+    visits = replace(problem.visits, dwell_kwh=None, dwell_eur_per_kwh_h=None)
+    problem = replace(problem, rows=None, visits=visits)
     plan = solve(problem)
     place = [problem.nodes.id.index(name) for name in problem.visits.node]
     worth = plan.shadow_price_eur_per_kwh[place]
@@ -188,7 +198,9 @@ def beyond_limits_kwh(problem: Problem, plan: Plan) -> float:
 def missing_kwh(problem: Problem, plan: Plan) -> float:
     """Unmet at departure, and below the minimum (a kWh for the shortest step is a kWh)."""
     prices = penalties(problem)
-    total = bill(problem, plan.charge_kw, plan.discharge_kw).penalty_eur
+    total = bill(
+        problem, plan.charge_kw, plan.discharge_kw, trip_unmet_kwh=plan.trip_unmet_kwh
+    ).penalty_eur
     total -= prices.limit_eur_per_kwh * beyond_limits_kwh(problem, plan)
     return total / prices.unmet_eur_per_kwh
 
@@ -201,7 +213,13 @@ def test_money_never_decides_against_energy_nor_energy_against_a_limit(problem: 
     none = np.zeros(len(visits.id))
     free = replace(
         problem,
-        visits=replace(visits, wear_eur_per_kwh=none, value_eur_per_kwh=none),
+        visits=replace(
+            visits,
+            wear_eur_per_kwh=none,
+            value_eur_per_kwh=none,
+            dwell_kwh=None,
+            dwell_eur_per_kwh_h=None,
+        ),
         nodes=replace(
             nodes,
             import_price_eur_per_kwh=np.zeros(nodes.load_kw.shape),
@@ -212,7 +230,11 @@ def test_money_never_decides_against_energy_nor_energy_against_a_limit(problem: 
     anything_goes = replace(
         free,
         visits=replace(
-            visits, target_kwh=none * np.nan, min_kwh=np.minimum(visits.min_kwh, visits.energy_kwh)
+            visits, target_kwh=none * np.nan, min_kwh=np.where(
+                np.isnan(visits.energy_kwh),
+                visits.min_kwh,
+                np.minimum(visits.min_kwh, visits.energy_kwh),
+            ),
         ),
     )
     plan, for_nothing, no_wishes = solve(problem), solve(free), solve(anything_goes)

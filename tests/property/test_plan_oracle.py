@@ -7,20 +7,18 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plan_problems import problems
+from plan_problems import problems, unchained, vehicle, with_visits
 
-from gridleaf.plan import Problem, Visits, oracle, penalties, solve
+from gridleaf.plan import Problem, oracle, penalties, solve
 from gridleaf.plan.problem import Floats
-from gridleaf.plan.sweep import Fleet, Sweeper, pack, ranked, sweeper
+from gridleaf.plan.sweep import Fleet, Sweeper, listed_columns, pack, ranked, sweeper
+from gridleaf.plan.vehicles import chains
 
 
 def alone(problem: Problem, visit: int, price: Floats) -> Problem:
-    """One visit of a problem at a meter that buys and sells at the same price."""
-    columns = {}
-    for name in Visits.__dataclass_fields__:
-        column = getattr(problem.visits, name)
-        columns[name] = column[visit : visit + 1]
-    columns["node"] = ("meter",)
+    """The vehicle of one visit at a meter that buys and sells at the same price."""
+    single = with_visits(problem, vehicle(problem, visit))
+    visits = replace(single.visits, node=("meter",) * len(single.visits.id))
     none = np.full((1, len(price)), np.nan)
     nodes = replace(
         problem.nodes,
@@ -34,7 +32,7 @@ def alone(problem: Problem, visit: int, price: Floats) -> Problem:
         demand_charge_eur_per_kw=np.zeros(1),
         peak_so_far_kw=np.zeros(1),
     )
-    return replace(problem, visits=Visits(**columns), nodes=nodes, rows=None)
+    return replace(problem, visits=visits, nodes=nodes, rows=None)
 
 
 def answer(fleet: Fleet, price: Floats) -> tuple[Floats, float]:
@@ -62,7 +60,10 @@ def test_a_vehicle_alone_does_what_the_linear_programme_does(
     single = alone(problem, int(rng.integers(len(problem.visits.id))), price)
     exact = solve(single)
     _, cost = answer(packed(single), price)
-    scale = 1.0 + penalties(single).short_eur_per_kwh_h * single.step_h.max()
+    prices = penalties(single)
+    scale = 1.0 + prices.short_eur_per_kwh_h * single.step_h.max()
+    if single.visits.after is not None:
+        scale += prices.trip_eur_per_kwh
     assert abs(cost - exact.objective_eur) <= 1e-6 * max(1.0, abs(cost)) + 1e-8 * scale
 
 
@@ -72,7 +73,7 @@ def test_all_ways_to_solve_a_vehicle_agree(problem: Problem, seed: int, repeat: 
     """Bit sets over ranks and sorted lists, on longer days than an independent solver needs."""
     rng = np.random.default_rng(seed)
     steps = len(problem.step_h)
-    visits = problem.visits
+    visits = unchained(problem).visits
     longer = replace(
         problem,
         step_h=np.tile(problem.step_h, repeat),
@@ -96,7 +97,8 @@ def test_all_ways_to_solve_a_vehicle_agree(problem: Problem, seed: int, repeat: 
     listed = fleet.cars.copy()
     listed[:, oracle.KIND] = oracle.LISTED
     flow, cost = answer(fleet, price)
-    other_flow, other_cost = answer(replace(fleet, cars=listed), price)
+    more = listed_columns(longer, penalties(longer), chains(longer.visits), fleet.order)
+    other_flow, other_cost = answer(replace(fleet, cars=listed, more=more), price)
     assert abs(cost - other_cost) <= 1e-9 * max(1.0, abs(cost)) * len(visits.id)
     np.testing.assert_allclose(flow, other_flow, atol=1e-6)
 

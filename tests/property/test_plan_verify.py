@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from plan_problems import problems
+from plan_problems import problems, unchained
 
-from gridleaf.plan import Plan, Problem, solve, verify
+from gridleaf.plan import Plan, Problem, bill, solve, verify
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 cell = st.tuples(st.integers(0, 3), st.integers(0, 5))
@@ -51,9 +51,10 @@ def test_power_of_the_wrong_sign_is_found(problem: Problem, at: tuple[int, int])
 @few
 @given(problems(least_visits=1))
 def test_an_overfull_or_overdrawn_battery_is_found(problem: Problem) -> None:
+    problem = unchained(problem)
     plan = solve(problem)
     visits = problem.visits
-    # the same schedules for batteries that hold a kWh less than what the plan puts through them
+    # the same schedules for batteries that hold half of what the plan puts through them
     gain = problem.step_h * (
         plan.charge_kw * visits.charge_efficiency[:, None]
         - plan.discharge_kw / visits.discharge_efficiency[:, None]
@@ -77,6 +78,30 @@ def test_a_hidden_shortfall_is_found(problem: Problem, at: tuple[int, int], by: 
     plan = solve(problem)
     planted = nudged(plan.unmet_kwh, at[:1], by)
     assert "short of its target" in faults_of(problem, plan, unmet_kwh=planted)
+
+
+@few
+@given(problems(least_visits=2), cell, st.sampled_from([-0.01, 0.01]))
+def test_energy_that_a_trip_did_not_bring_is_found(
+    problem: Problem, at: tuple[int, int], by: float
+) -> None:
+    assume(problem.visits.after is not None)
+    plan = solve(problem)
+    planted = nudged(plan.trip_unmet_kwh, at[:1], by)
+    assert faults_of(problem, plan, trip_unmet_kwh=planted)
+    assert "shape" in faults_of(problem, plan, trip_unmet_kwh=np.zeros(0))
+
+
+@few
+@given(problems(least_visits=1))
+def test_a_forgotten_cost_of_charge_level_is_found(problem: Problem) -> None:
+    plan = solve(problem)
+    dwell = bill(
+        problem, plan.charge_kw, plan.discharge_kw, trip_unmet_kwh=plan.trip_unmet_kwh
+    ).dwell_eur
+    assume(abs(dwell) > 1e-3 * (1 + abs(plan.objective_eur)))
+    found = faults_of(problem, plan, objective_eur=plan.objective_eur - dwell)
+    assert "The schedules cost" in found
 
 
 @few

@@ -135,7 +135,7 @@ class Coordinator:
         fleet = sweeper.fleet
         self.net = net
         self.sweeper = sweeper
-        self.count = max(len(fleet.cars), 1)
+        self.count = max(fleet.count, 1)
         self.kind = fleet.kind
         self.groups = len(fleet.begin)
         none = np.zeros(0, dtype=np.int64)

@@ -19,6 +19,7 @@ from gridleaf.plan.problem import (
     places,
     plugged_in,
 )
+from gridleaf.plan.vehicles import chains, dwelling
 
 NOTHING = 1e-6
 """Less than this is rounding: not unmet [kWh], not beyond a limit [kW]."""
@@ -29,8 +30,8 @@ class Bill:
     """The flows that follow from schedules, and their cost.
 
     ``import_kw``, ``export_kw``, ``over_limit_kw`` ``(K, T)``, ``row_over_kw`` ``(M, T)``,
-    ``unmet_kwh`` ``(N,)``; ``energy_eur`` and ``demand_eur`` ``(K,)``. ``value_eur`` is earned,
-    everything else is paid.
+    ``unmet_kwh`` and ``trip_unmet_kwh`` ``(N,)``; ``energy_eur`` and ``demand_eur`` ``(K,)``.
+    ``value_eur`` is earned, everything else is paid.
     """
 
     import_kw: Floats
@@ -38,9 +39,11 @@ class Bill:
     over_limit_kw: Floats
     row_over_kw: Floats
     unmet_kwh: Floats
+    trip_unmet_kwh: Floats
     energy_eur: Floats
     demand_eur: Floats
     wear_eur: float
+    dwell_eur: float
     value_eur: float
     penalty_eur: float
     turnover_eur: float
@@ -50,23 +53,46 @@ class Bill:
     def objective_eur(self) -> float:
         """The objective [EUR]."""
         money = float(self.energy_eur.sum() + self.demand_eur.sum())
-        return money + self.wear_eur - self.value_eur + self.penalty_eur
+        return money + self.wear_eur + self.dwell_eur - self.value_eur + self.penalty_eur
 
 
 def bill(
-    problem: Problem, charge_kw: Floats, discharge_kw: Floats, prices: Penalties | None = None
+    problem: Problem,
+    charge_kw: Floats,
+    discharge_kw: Floats,
+    prices: Penalties | None = None,
+    *,
+    trip_unmet_kwh: Floats | None = None,
 ) -> Bill:
-    """The cost of schedules ``(N, T)`` [kW] that are zero outside the windows."""
+    """The cost of schedules ``(N, T)`` [kW] that are zero outside the windows.
+
+    ``trip_unmet_kwh`` ``(N,)`` is taken in on the way to each visit; when absent, the least that keeps
+    the battery above its floor.
+    """
     prices = penalties(problem) if prices is None else prices
     visits, step_h = problem.visits, problem.step_h
+    chain, plugged = chains(visits), plugged_in(problem)
     gain = step_h * (
         charge_kw * visits.charge_efficiency[:, None]
         - discharge_kw / visits.discharge_efficiency[:, None]
     )
-    energy = visits.energy_kwh[:, None] + np.cumsum(gain, axis=1)
+    energy = np.cumsum(gain, axis=1)
+    taken = np.zeros(len(visits.id)) if trip_unmet_kwh is None else trip_unmet_kwh.copy()
+    first = chain.first
+    energy[first] += visits.energy_kwh[first, None]
+    for wave in chain.waves:
+        brought = energy[chain.before[wave], -1] - chain.trip[wave]
+        if trip_unmet_kwh is None:
+            lowest = brought + energy[wave].min(axis=1).clip(max=0.0)
+            taken[wave] = np.maximum(chain.floor[wave] - lowest, 0.0)
+        energy[wave] += (brought + taken[wave])[:, None]
     left = energy[:, -1]
     below = np.fmax(visits.min_kwh[:, None] - energy, 0.0)
-    value = visits.value_eur_per_kwh * left
+    holding = dwelling(visits)
+    dwell = 0.0
+    if holding.costs.any():
+        dwell = float((np.where(plugged, holding.cost(energy), 0.0) @ step_h).sum())
+    value = np.where(chain.after < 0, visits.value_eur_per_kwh * left, 0.0)
     power = charge_kw - discharge_kw
     return settled(
         problem,
@@ -76,7 +102,9 @@ def bill(
         if problem.rows is None
         else problem.rows.coefficient @ power,
         unmet_kwh=filled(visits.target_kwh, -np.inf) - left,
-        short_kwh_h=float((np.where(plugged_in(problem), below, 0.0) @ step_h).sum()),
+        trip_unmet_kwh=np.zeros(0) if visits.after is None else taken,
+        short_kwh_h=float((np.where(plugged, below, 0.0) @ step_h).sum()),
+        dwell_eur=dwell,
         wear_eur=float(visits.wear_eur_per_kwh @ (discharge_kw @ step_h)),
         value_eur=float(value.sum()),
         value_turnover_eur=float(np.abs(value).sum()),
@@ -90,18 +118,20 @@ def settled(
     node_kw: Floats,
     row_kw: Floats,
     unmet_kwh: Floats,
+    trip_unmet_kwh: Floats,
     short_kwh_h: float,
+    dwell_eur: float,
     wear_eur: float,
     value_eur: float,
     value_turnover_eur: float,
 ) -> Bill:
     """The bill of what the visits below each node ``(K, T)`` and in each row ``(M, T)`` draw together.
 
-    ``unmet_kwh`` ``(N,)`` may be negative where more than the target is there; ``short_kwh_h`` is what all
-    lack to their minimum, hour by hour.
+    ``unmet_kwh`` ``(N,)`` may be negative where more than the target is there; ``trip_unmet_kwh`` is empty
+    where no visit follows another; ``short_kwh_h`` is what all lack to their minimum, hour by hour.
     """
     nodes, step_h = problem.nodes, problem.step_h
-    unmet = _positive(unmet_kwh)
+    unmet, taken = _positive(unmet_kwh), _positive(trip_unmet_kwh)
     net = nodes.load_kw + node_kw
     imports, exports = np.maximum(net, 0.0), np.maximum(-net, 0.0)
     limit_in = filled(nodes.import_limit_kw, np.inf)
@@ -116,6 +146,7 @@ def settled(
         row_over = _positive(row_kw - filled(problem.rows.bound_kw, np.inf))
     penalty = (
         prices.unmet_eur_per_kwh * float(unmet.sum())
+        + prices.trip_eur_per_kwh * float(taken.sum())
         + prices.short_eur_per_kwh_h * short_kwh_h
         + prices.limit_eur_per_kwh * float((over @ step_h).sum())
         + float(prices.row_eur_per_kwh @ (row_over @ step_h))
@@ -126,9 +157,11 @@ def settled(
         over_limit_kw=over,
         row_over_kw=row_over,
         unmet_kwh=unmet,
+        trip_unmet_kwh=taken,
         energy_eur=(paid - earned).sum(axis=1),
         demand_eur=demand,
         wear_eur=wear_eur,
+        dwell_eur=dwell_eur,
         value_eur=value_eur,
         penalty_eur=penalty,
         turnover_eur=float(
@@ -136,6 +169,7 @@ def settled(
             + np.abs(earned).sum()
             + demand.sum()
             + wear_eur
+            + abs(dwell_eur)
             + value_turnover_eur
             + penalty
         ),
@@ -178,6 +212,11 @@ def finish(
             f"{missing} of {len(result.unmet_kwh)} visits miss the target, "
             f"by {result.unmet_kwh.sum():.2f} kWh together"
         )
+    if result.trip_unmet_kwh.any():
+        notes.append(
+            f"{np.count_nonzero(result.trip_unmet_kwh)} trips need more than there is, "
+            f"by {result.trip_unmet_kwh.sum():.2f} kWh together"
+        )
     if result.over_limit_kw.any():
         notes.append(f"a limit is exceeded, by up to {result.over_limit_kw.max():.2f} kW")
     if result.row_over_kw.any():
@@ -199,6 +238,7 @@ def finish(
         shadow_price_eur_per_kwh=shadow_price_eur_per_kwh,
         row_id=() if problem.rows is None else problem.rows.id,
         row_over_kw=result.row_over_kw,
+        trip_unmet_kwh=result.trip_unmet_kwh,
         notes=tuple(notes),
     )
 

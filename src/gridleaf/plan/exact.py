@@ -75,6 +75,7 @@ def solve_exact(
     first = len(model.charge_at[0])
     charge = _schedule(problem, problem.visits.charge_kw, model.charge_at, values)
     discharge = _schedule(problem, problem.visits.discharge_kw, model.discharge_at, values[first:])
+    taken = np.where(model.taken >= 0, np.append(values, 0.0)[model.taken], 0.0).clip(min=0.0)
     notes = []
     both = int(((charge > BOTH_KW) & (discharge > BOTH_KW)).sum())
     if both:
@@ -83,7 +84,7 @@ def solve_exact(
         notes.append(f"export pays more than import costs {directions} times: solved with integers")
     return finish(
         problem,
-        bill(problem, charge, discharge, prices),
+        bill(problem, charge, discharge, prices, trip_unmet_kwh=taken),
         method="exact",
         charge_kw=charge,
         discharge_kw=discharge,

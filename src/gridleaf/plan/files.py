@@ -47,7 +47,11 @@ ABSENT: dict[str, float] = {
     "nodes.peak_so_far_kw": 0.0,
 }
 """What the columns hold that a file may leave out; all others are required."""
-TEXTS = ("visits.id", "visits.node", "nodes.id", "nodes.parent", "rows.id")
+OPTIONAL = {
+    f"visits.{f.name}" for f in fields(Visits) if f.default is None
+}
+"""Columns that are None where a file leaves them out."""
+TEXTS = ("visits.id", "visits.node", "visits.after", "nodes.id", "nodes.parent", "rows.id")
 STEPS = ("visits.arrive", "visits.depart")
 ALWAYS_BY_STEP = (
     "nodes.import_limit_kw",
@@ -59,6 +63,8 @@ ALWAYS_BY_STEP = (
 )
 """Columns that a :class:`Problem` has as ``(K, T)`` whatever the file has."""
 MAYBE_BY_STEP = ("visits.charge_kw", "visits.discharge_kw")
+BY_LEVEL = ("visits.dwell_kwh", "visits.dwell_eur_per_kwh_h")
+"""Columns with rows of their own length, which may be shorter than the longest."""
 ZERO_FOR_NONE = ("nodes.demand_charge_eur_per_kw", "nodes.peak_so_far_kw")
 """Columns in which null or NaN says 0."""
 UNLIMITED = {
@@ -127,7 +133,8 @@ def read_plan(path: Path) -> Plan:
     groups = {f"{group}.{name}" for group, names in PLAN.items() for name in ("id", *names)}
     for name in sorted((head | groups) - set(flat)):
         raise ProblemError(name, "is missing")
-    for name in sorted(set(flat) - head - groups - {"rows.id", "rows.over_kw"}):
+    optional = {"rows.id", "rows.over_kw", "visits.trip_unmet_kwh"}
+    for name in sorted(set(flat) - head - groups - optional):
         raise ProblemError(name, "is unknown")
     return _plan(flat)
 
@@ -173,6 +180,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     for group, names in PLAN.items():
         ids = plan.visit_id if group == "visits" else plan.node_id
         document[group] = {"id": ids, **{name: getattr(plan, name) for name in names}}
+    if plan.trip_unmet_kwh.size:
+        document["visits"]["trip_unmet_kwh"] = plan.trip_unmet_kwh
     if plan.row_id:
         document["rows"] = {"id": plan.row_id, "over_kw": plan.row_over_kw}
     return document
@@ -257,7 +266,7 @@ def _problem(flat: Columns) -> Problem:
         f"nodes.{f.name}" for f in fields(Nodes)
     }
     rows = {f"rows.{f.name}" for f in fields(Rows)}
-    required = {"start", "step_h"} | known - set(ABSENT) - {"nodes.parent"}
+    required = {"start", "step_h"} | known - set(ABSENT) - OPTIONAL - {"nodes.parent"}
     if not rows.isdisjoint(flat):
         required |= rows
     for name in sorted(required - set(flat)):
@@ -334,6 +343,8 @@ def _column(key: str, flat: Columns, counts: Mapping[str, int], steps: int) -> A
     if key not in flat:
         if key == "nodes.parent":
             return ("",) * count
+        if key in OPTIONAL:
+            return None
         return np.full((count, steps) if key in ALWAYS_BY_STEP else count, ABSENT[key])
     column = flat[key]
     if len(column) != count:
@@ -344,6 +355,8 @@ def _column(key: str, flat: Columns, counts: Mapping[str, int], steps: int) -> A
         return _steps(key, column)
     if key == "rows.coefficient":
         return _grid(key, column, counts["visits"])
+    if key in BY_LEVEL:
+        return _ragged(key, column)
     if key in ALWAYS_BY_STEP or (key in MAYBE_BY_STEP and _width(column) is not None):
         return _grid(key, column, steps)
     numbers = _numbers(key, column)
@@ -383,6 +396,18 @@ def _grid(key: str, column: Any, width: int) -> Floats:
     return grid
 
 
+def _ragged(key: str, column: Any) -> Floats:
+    """A column with rows of different length, NaN at their ends."""
+    if isinstance(column, np.ndarray):
+        numbers = _numbers(key, column)
+        return numbers[:, None] if numbers.ndim == 1 else numbers
+    rows = [_numbers(f"{key}[{i}]", entry).reshape(-1) for i, entry in enumerate(column)]
+    grid = np.full((len(rows), max((len(row) for row in rows), default=0)), np.nan)
+    for position, row in enumerate(rows):
+        grid[position, : len(row)] = row
+    return grid
+
+
 def _flat(problem: Problem) -> dict[str, NDArray[Any]]:
     """All columns by their joined names; one length of step where all are equal."""
     groups: dict[str, Any] = {"visits": problem.visits, "nodes": problem.nodes}
@@ -394,11 +419,13 @@ def _flat(problem: Problem) -> dict[str, NDArray[Any]]:
         )
         for group, columns in groups.items()
         for name in _names(columns)
+        if getattr(columns, name) is not None
     }
-    varying = [key for key in flat if _collapsed(key, flat[key]).ndim == 2]
+    by_step = [key for key in flat if key not in ("rows.coefficient", *BY_LEVEL)]
+    varying = [key for key in by_step if _collapsed(key, flat[key]).ndim == 2]
     latest = max([1, *problem.visits.depart.tolist()])
     equal = bool((problem.step_h == problem.step_h[0]).all())
-    told = varying not in ([], ["rows.coefficient"]) or latest == len(problem.step_h)
+    told = bool(varying) or latest == len(problem.step_h)
     return {
         "start": np.array(problem.start.isoformat()),
         "step_h": problem.step_h[0] if equal and told else problem.step_h,
@@ -408,7 +435,7 @@ def _flat(problem: Problem) -> dict[str, NDArray[Any]]:
 
 def _collapsed(key: str, column: NDArray[Any]) -> NDArray[Any]:
     """The column without its second dimension if nothing varies along it."""
-    if column.ndim < 2 or key == "rows.coefficient":
+    if column.ndim < 2 or key in ("rows.coefficient", *BY_LEVEL):
         return column
     first = column[:, :1]
     same = (column == first) | (np.isnan(column) & np.isnan(first))
@@ -438,6 +465,7 @@ def _plan(flat: Columns) -> Plan:
         node_id=names["nodes"],
         row_id=names["rows"],
         unmet_kwh=unmet,
+        trip_unmet_kwh=_numbers("visits.trip_unmet_kwh", flat.get("visits.trip_unmet_kwh", ())),
         row_over_kw=over if over.size else np.zeros((len(names["rows"]), steps)),
         notes=tuple(str(note) for note in flat.get("notes", ())),
         **{name: grid if grid.size else np.zeros((0, steps)) for name, grid in grids.items()},

@@ -10,9 +10,10 @@ from gridleaf.domain.clock import stopwatch
 from gridleaf.domain.errors import PlanningFailed
 from gridleaf.plan.columns import Coordinator, Memory
 from gridleaf.plan.cost import finish
-from gridleaf.plan.network import classes, network
+from gridleaf.plan.network import Network, classes, network
 from gridleaf.plan.problem import (
     Floats,
+    Ints,
     Plan,
     Problem,
     Progress,
@@ -21,6 +22,7 @@ from gridleaf.plan.problem import (
     from_the_roots,
     parents,
     penalties,
+    predecessors,
 )
 from gridleaf.plan.realise import schedules, settle_shares
 from gridleaf.plan.sweep import pack, sweeper
@@ -72,26 +74,28 @@ def solve_fleet(
     ProblemError
         The problem is malformed.
     PlanningFailed
-        Export pays more than import costs, which only the exact method can plan.
+        Only the exact method can plan that (see :func:`why_exact`).
     """
     began = timer()
     check(problem)
     prices = penalties(problem)
     kind, first = classes(problem)
     net = network(problem, prices, kind, first)
-    if not net.is_convex:
-        raise PlanningFailed("export pays more than import costs: only the exact method plans that")
+    reason = _why_exact(problem, net, kind)
+    if reason:
+        raise PlanningFailed(f"{reason}: only the exact method plans that")
 
     def out_of_time() -> bool:
         late = time_limit_s is not None and timer() - began > time_limit_s
         return late or (cancel is not None and cancel())
 
-    groups = GROUPS if len(kind) >= FEW else 3 * GROUPS // 4
+    count = int((predecessors(problem.visits) < 0).sum())
+    groups = GROUPS if count >= FEW else 3 * GROUPS // 4
     price = None
-    rungs = ladder(len(kind), gap)
+    rungs = ladder(count, gap)
     fleet = pack(problem, prices, kind, groups)
     memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
-    if memory is not None and len(kind) >= DEAR and memory.moved(net):
+    if memory is not None and count >= DEAR and memory.moved(net):
         memory = None  # to ask all of them again costs more than to begin with few
     if memory is not None:
         rungs = rungs[-1:]
@@ -110,7 +114,7 @@ def solve_fleet(
         if memory is not None:
             coordinator.recall(memory)
         for share, tolerance in rungs:
-            if share * len(kind) >= DEAR and coordinator.pool.theta.any():
+            if share * count >= DEAR and coordinator.pool.theta.any():
                 settle_shares(coordinator, tolerance)
             coordinator.level(share, tolerance)
         settle_shares(coordinator, gap)
@@ -147,15 +151,26 @@ def ladder(count: int, gap: float) -> list[tuple[float, float]]:
     return [*below, (1.0, 0.9 * gap)]
 
 
-def needs_integers(problem: Problem) -> bool:
-    """Whether a node could gain by importing and exporting at once. Raises :class:`ProblemError`."""
+def why_exact(problem: Problem) -> str:
+    """Why only the exact method can plan a problem; "" if the fleet method can. Raises :class:`ProblemError`."""
     nodes = problem.nodes
-    if not (
-        filled(nodes.export_price_eur_per_kwh, 0.0) > filled(nodes.import_price_eur_per_kwh, 0.0)
-    ).any():
-        return False
+    spread = filled(nodes.export_price_eur_per_kwh, 0.0) - filled(
+        nodes.import_price_eur_per_kwh, 0.0
+    )
+    if not (spread > 0).any() and problem.visits.after is None:
+        return ""
     check(problem)
-    return not network(problem, penalties(problem), *classes(problem)).is_convex
+    kind, first = classes(problem)
+    return _why_exact(problem, network(problem, penalties(problem), kind, first), kind)
+
+
+def _why_exact(problem: Problem, net: Network, kind: Ints) -> str:
+    if not net.is_convex:
+        return "export pays more than import costs"
+    before = predecessors(problem.visits)
+    if (kind != kind[before])[before >= 0].any():
+        return "a vehicle has visits at nodes or in rows that are priced apart"
+    return ""
 
 
 def _shadow_prices(problem: Problem, price: Floats) -> Floats:

@@ -4,10 +4,12 @@ Columns are energies per step [kWh], so that nearly all coefficients are 1. Only
 a column or a row, decided from what the visits could do at most:
 
 * a visit has columns in the steps of its window where it may have power;
-* a visit that cannot discharge and arrives above its minimum only ever rises, so its energy needs
-  one row for the whole stay; any other needs one row for each step with power;
-* the energy after such a row is cut in pieces at the minimum and the target, each with its own
-  price: this is what makes both elastic without further rows;
+* a visit that cannot discharge, arrives above its minimum and pays nothing for holding energy only
+  ever rises, so its energy needs one row for the whole stay; any other needs one row for each step with power;
+* the energy after such a row is cut in pieces at the minimum, the target and the levels of what
+  holding energy costs, each with its own price: this is what makes all of them convex without
+  further rows;
+* a visit that follows another has a row for its arrival, with what is taken in on the way;
 * a node has a balance in the steps where a meter bills it, a demand charge sees it or a limit
   could be met; what hangs below it otherwise counts for the next such node above;
 * import and export are apart only where their prices differ and both can happen. Where export
@@ -27,6 +29,7 @@ from gridleaf.plan.problem import (
     Ints,
     Penalties,
     Problem,
+    Visits,
     by_step,
     filled,
     from_the_roots,
@@ -34,6 +37,7 @@ from gridleaf.plan.problem import (
     places,
     plugged_in,
 )
+from gridleaf.plan.vehicles import Chains, Holding, chains, dwelling, useful_on_the_way
 
 Int32s = NDArray[np.int32]
 Cells = tuple[Ints, Ints]
@@ -49,7 +53,8 @@ class Model:
     ``charge_at`` (visit, step), the next discharging, at ``discharge_at``. ``binary`` are the positions
     of columns with two entries each, in the row of the imports and in that of the exports.
     ``preference`` is a cost by which equal plans are told apart. ``balance`` is ``(K, T)``: the row whose
-    dual prices energy at a node, -1 where energy there is free. ``basis`` names a column for each row
+    dual prices energy at a node, -1 where energy there is free. ``taken`` ``(N,)`` are the columns of
+    what is taken in on the way to each visit, -1 where it follows none. ``basis`` names a column for each row
     (-1: its slack), a triangular basis to start from: a vehicle's energy moves with its power and the
     grid takes what the vehicles leave.
     """
@@ -68,6 +73,7 @@ class Model:
     binary: Ints
     preference: Floats
     balance: Ints
+    taken: Ints
     basis: Ints
 
 
@@ -113,6 +119,7 @@ class _Builder:
         binary: Ints,
         preference: Floats,
         balance: Ints,
+        taken: Ints,
     ) -> Model:
         """The model with the entries sorted by column."""
         cost, lower, upper = (np.concatenate(part) for part in zip(*self._columns, strict=True))
@@ -139,6 +146,7 @@ class _Builder:
             binary=binary,
             preference=preference,
             balance=balance,
+            taken=taken,
             basis=basis,
         )
 
@@ -159,7 +167,7 @@ def build(problem: Problem, prices: Penalties) -> Model:
     """The linear programme of a checked problem (with binaries where it is not convex)."""
     lp = _Builder()
     power = _power(problem, lp)
-    offset = _energy(problem, prices, lp, power)
+    offset, taken = _energy(problem, prices, lp, power)
     balance, binary = _network(problem, prices, lp, power)
     _further_rows(problem, prices, lp, power)
 
@@ -175,6 +183,7 @@ def build(problem: Problem, prices: Penalties) -> Model:
         binary=binary,
         preference=preference,
         balance=balance,
+        taken=taken,
     )
 
 
@@ -214,25 +223,57 @@ def _power(problem: Problem, lp: _Builder) -> _Power:
     )
 
 
-def _energy(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) -> float:
-    """Rows that carry each visit's energy from power to power; the constant of their prices."""
-    visits, step_h = problem.visits, problem.step_h
-    edges = np.concatenate(([0.0], np.cumsum(step_h)))
-    start = visits.energy_kwh
-    floor = filled(visits.min_kwh, -np.inf)
-    cap = filled(visits.max_kwh, np.inf)
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """Between which energies each visit can be at arrival and after it ``(N,)`` [kWh], at the widest."""
+
+    arrive_low: Floats
+    arrive_high: Floats
+    low: Floats
+    high: Floats
+    taken: Floats
+    """How much could be of use on the way to it."""
+
+
+def _reach(visits: Visits, chain: Chains, power: _Power) -> _Reach:
     fall = power.most_out.sum(axis=1) / visits.discharge_efficiency
     rise = power.most_in.sum(axis=1) * visits.charge_efficiency
-    least = np.maximum(np.minimum(floor, start), start - fall)
-    most = np.minimum(np.maximum(cap, start), start + rise)
-    target = np.fmax(visits.target_kwh, least)
+    arrive_low, arrive_high = visits.energy_kwh.copy(), visits.energy_kwh.copy()
+    low = np.maximum(chain.least, arrive_low - fall)
+    high = np.minimum(chain.most, arrive_high + rise)
+    taken = useful_on_the_way(visits, chain, fall)
+    for wave in chain.waves:
+        brought = chain.before[wave]
+        arrive_low[wave] = np.maximum(low[brought] - chain.trip[wave], chain.floor[wave])
+        enough = np.maximum(high[brought] - chain.trip[wave], chain.floor[wave]) + taken[wave]
+        arrive_high[wave] = np.minimum(chain.most[wave], enough)
+        low[wave] = np.maximum(chain.least[wave], arrive_low[wave] - fall[wave])
+        high[wave] = np.minimum(chain.most[wave], arrive_high[wave] + rise[wave])
+    return _Reach(arrive_low, arrive_high, low, high, taken)
+
+
+def _energy(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) -> tuple[float, Ints]:
+    """Rows that carry each visit's energy from power to power.
+
+    Gives the constant of their prices, and the column of what is taken in on the way to each visit.
+    """
+    visits, step_h = problem.visits, problem.step_h
+    edges = np.concatenate(([0.0], np.cumsum(step_h)))
+    chain, holding = chains(visits), dwelling(visits)
+    start, floor = visits.energy_kwh, chain.floor
+    reach = _reach(visits, chain, power)
+    target = np.fmax(visits.target_kwh, reach.low)
     short = start < floor
+    worth = np.where(chain.after < 0, visits.value_eur_per_kwh, 0.0)
 
     powered = (power.most_in > 0) | (power.most_out > 0)
-    followed = short | (power.most_out > 0).any(axis=1)
+    followed = short | (power.most_out > 0).any(axis=1) | holding.costs
     first = powered & (np.cumsum(powered, axis=1) == 1)
-    opens = first | (powered & followed[:, None])
-    visit, step = np.nonzero(opens)
+    # the first place of each visit is its arrival, which has a row where it follows another
+    opens = np.column_stack((chain.before >= 0, first | (powered & followed[:, None])))
+    visit, place = np.nonzero(opens)
+    arriving = place == 0
+    since = np.where(arriving, edges[visits.arrive[visit]], edges[place - 1])
     count = len(visit)
     at = (np.cumsum(opens.ravel()) - 1).reshape(opens.shape)
     last = np.ones(count, dtype=np.bool_)
@@ -241,47 +282,76 @@ def _energy(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) ->
     opening[1:] = last[:-1]
 
     until = edges[visits.depart[visit]]
-    until[:-1][~last[:-1]] = edges[step[1:]][~last[:-1]]
-    hours = np.where(short[visit], until - edges[step], 0.0)
-    low, high = least[visit], most[visit]
+    until[:-1][~last[:-1]] = since[1:][~last[:-1]]
+    hours = until - since
+    late = np.where(short[visit], hours, 0.0)
+    low = np.where(arriving, reach.arrive_low[visit], reach.low[visit])
+    high = np.where(arriving, reach.arrive_high[visit], reach.high[visit])
     reserve = np.where(short[visit], floor[visit], low)
     wanted = np.where(last, target[visit], low)
 
-    rhs = np.where(opening, start[visit] - low, 0.0)
+    # the energy of the row before: of the same visit, of the visit before, or none
+    behind = np.arange(count) - 1
+    final = np.full(len(start), -1)
+    final[visit[last]] = np.flatnonzero(last)
+    behind[opening] = np.where(chain.before[visit] >= 0, final[chain.before[visit]], -1)[opening]
+    known = np.where(chain.before[visit] >= 0, start[chain.before[visit]], start[visit])
+    brought = np.where(behind >= 0, low[behind], known)
+    rhs = brought - low - np.where(arriving, chain.trip[visit], 0.0)
     row = lp.add_rows(rhs, rhs)
-    following = np.where(last, -1, row + 1)
-    cuts = (
-        low,
-        np.clip(np.minimum(reserve, wanted), low, high),
-        np.clip(np.maximum(reserve, wanted), low, high),
-        high,
-    )
-    worth = np.where(last, visits.value_eur_per_kwh[visit], 0.0)
-    for lower, upper in pairwise(cuts):
+    following = np.full(count, -1)
+    following[behind[behind >= 0]] = row[behind >= 0]
+    middle = np.column_stack(
+        (reserve[:, None], wanted[:, None], holding.level[visit])
+    ).clip(low[:, None], high[:, None])
+    middle.sort(axis=1)
+    for lower, upper in pairwise((low, *middle.T, high)):
         piece = np.flatnonzero(upper > lower)
-        cost = -(
-            worth
-            + prices.short_eur_per_kwh_h * hours * (lower < reserve)
-            + prices.unmet_eur_per_kwh * (lower < wanted)
+        between = (lower + upper)[:, None] / 2 > holding.level[visit]
+        slope = np.take_along_axis(
+            holding.slope[visit], between.sum(axis=1, keepdims=True), axis=1
+        )[:, 0]
+        cost = (
+            hours * slope
+            - np.where(last, worth[visit], 0.0)
+            - prices.short_eur_per_kwh_h * late * (lower < reserve)
+            - prices.unmet_eur_per_kwh * (lower < wanted)
         )[piece]
         column = lp.add_columns(cost, 0.0, (upper - lower)[piece])
         lp.put(row[piece], column, 1.0)
         lp.put(following[piece], column, -1.0)
         lp.start_with(row[piece], column)
-    lp.put(row[at[power.charge_at]], power.charge, -visits.charge_efficiency[power.charge_at[0]])
     lp.put(
-        row[at[power.discharge_at]],
+        row[at[power.charge_at[0], power.charge_at[1] + 1]],
+        power.charge,
+        -visits.charge_efficiency[power.charge_at[0]],
+    )
+    lp.put(
+        row[at[power.discharge_at[0], power.discharge_at[1] + 1]],
         power.discharge,
         1.0 / visits.discharge_efficiency[power.discharge_at[0]],
     )
-
-    idle_until = np.where(powered.any(axis=1), edges[powered.argmax(axis=1)], edges[visits.depart])
-    idle = (floor - start)[short] * (idle_until - edges[visits.arrive])[short]
-    return float(
-        prices.unmet_eur_per_kwh * (target - least).sum()
-        - (visits.value_eur_per_kwh * least).sum()
-        + prices.short_eur_per_kwh_h * (idle.sum() + (hours * (reserve - low)).sum())
+    follows = np.flatnonzero(arriving)
+    taken = np.full(len(start), -1)
+    taken[visit[follows]] = lp.add_columns(
+        np.full(len(follows), prices.trip_eur_per_kwh), 0.0, reach.taken[visit[follows]]
     )
+    lp.put(row[follows], taken[visit[follows]], -1.0)
+
+    # before the first row nothing moves; where there is none all of the stay
+    idle = edges[visits.depart] - edges[visits.arrive]
+    idle[visit[opening]] = (since - edges[visits.arrive[visit]])[opening]
+    offset = float(
+        prices.unmet_eur_per_kwh * (target - reach.low).sum()
+        - (worth * reach.low).sum()
+        + prices.short_eur_per_kwh_h
+        * (((floor - start)[short] * idle[short]).sum() + (late * (reserve - low)).sum())
+    )
+    if holding.costs.any():
+        dwell = np.where(chain.before < 0, idle * holding.at(filled(start, 0.0)), 0.0).sum()
+        per_row = Holding(holding.start[visit], holding.slope[visit], holding.level[visit])
+        offset += float(dwell + (hours * per_row.at(low)).sum())
+    return offset, taken
 
 
 def _network(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) -> tuple[Ints, Ints]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from gridleaf.domain.clock import stopwatch
@@ -35,7 +36,8 @@ def solve(
     ``exact`` is the linear programme in HiGHS and ends at the optimum
     (:func:`gridleaf.plan.exact.solve_exact`); ``fleet`` scales with the vehicles and ends within the
     gap (:func:`gridleaf.plan.fleet.solve_fleet`). ``auto`` takes the exact method for small problems and
-    where export pays more than import costs, which needs integers.
+    for what the fleet method cannot plan: export that pays more than import costs, which needs
+    integers, and vehicles whose visits are priced apart, as at different nodes.
 
     Parameters
     ----------
@@ -60,18 +62,19 @@ def solve(
     ProblemError
         The problem is malformed.
     PlanningFailed
-        The exact solver ended without a feasible plan, as by its time limit; or the problem needs
-        integers, and ``method`` is ``fleet``.
+        The exact solver ended without a feasible plan, as by its time limit; or only it can plan the
+        problem, and ``method`` is ``fleet``.
     """
     visits = problem.visits
     small = int((visits.depart - visits.arrive).sum()) < CROSSOVER
     if method == "exact" or (method == "auto" and small):
         return solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
     # what is compiled takes a moment to load: only those who need it wait
-    from gridleaf.plan.fleet import needs_integers, solve_fleet
+    from gridleaf.plan.fleet import solve_fleet, why_exact
 
-    if method == "auto" and needs_integers(problem):
-        return solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
+    if method == "auto" and (reason := why_exact(problem)):
+        plan = solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
+        return replace(plan, notes=(*plan.notes, f"{reason}: planned by the exact method"))
     return solve_fleet(
         problem,
         gap=gap,

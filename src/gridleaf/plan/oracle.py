@@ -13,11 +13,11 @@ and its pieces in the order of their slopes [EUR/kWh]:
 
 A cut never reorders what is left, so the pieces themselves tell the schedule and no backward pass is
 needed. At negative prices charging may come before not discharging: both at once, as in the linear
-programme. The penalty below the minimum is one more convex function of ``e``, added after each step.
+programme.
 
 Every vehicle at one price vector ranks the steps in the same order, so its pieces are two bit sets
-over ranks (:func:`_ranked`); only where they interleave differs. With more than 128 steps, or after an
-arrival below the minimum, the pieces are a sorted list (:func:`_listed`).
+over ranks (:func:`_ranked`); only where they interleave differs. Vehicles for which that does not do are
+left to :mod:`gridleaf.plan.listed`.
 
 All that is compiled together is in this one file: what is kept on disk is compiled anew when its own
 file changes, but not when one changes that it calls into.
@@ -44,10 +44,9 @@ MOST: Final = 8
 TARGET: Final = 9
 WEAR: Final = 10
 VALUE: Final = 11
-FLOOR: Final = 12
-KIND: Final = 13
-COLUMNS: Final = 14
-"""A vehicle is a row of these numbers [steps, kW, kWh, EUR/kWh]; -inf: no target, no floor."""
+KIND: Final = 12
+COLUMNS: Final = 13
+"""A vehicle is a row of these numbers [steps, kW, kWh, EUR/kWh]; -inf: no target."""
 
 ONLY_CHARGES: Final = 0.0
 RANKED: Final = 1.0
@@ -301,117 +300,12 @@ def _ranked(
 
 
 @compiled
-def _listed(
-    car: Floats,
-    most_in: Floats,
-    most_out: Floats,
-    step_h: Floats,
-    prices: Floats,
-    place: Ints,
-    unmet: float,
-    short: float,
-    slopes: Floats,
-    lengths: Floats,
-    tags: Ints,
-    used: Floats,
-    charged: Floats,
-    kept: Floats,
-) -> tuple[float, float, float]:
-    """A vehicle by a sorted list of pieces, whatever it is.
-
-    Its energy at departure [kWh], what it discharges [kWh] and what it lacks to the floor [kWh h].
-    A piece has the tag t for charging in step t, T + t for not discharging.
-    """
-    steps = len(step_h)
-    arrive, depart = int(car[ARRIVE]), int(car[DEPART])
-    into, out, wear, worth = car[INTO], car[OUT], car[WEAR], car[VALUE]
-    least, most, floor = car[LEAST], car[MOST], car[FLOOR]
-    count = 0
-    used[:] = 0.0
-    bottom = top = car[START]
-    for t in range(arrive, depart):
-        charge = (most_in[t] if most_in.shape[0] > 0 else car[CHARGE_KW]) * step_h[t] * into
-        discharge = (most_out[t] if most_out.shape[0] > 0 else car[DISCHARGE_KW]) * step_h[t] / out
-        for kind in range(2):
-            length = charge if kind == 0 else discharge
-            if length <= 0.0:
-                continue
-            slope = prices[t] / into if kind == 0 else (prices[t] - wear) * out
-            at = count
-            while at > 0 and slopes[at - 1] > slope:
-                slopes[at], lengths[at], tags[at] = slopes[at - 1], lengths[at - 1], tags[at - 1]
-                at -= 1
-            slopes[at], lengths[at], tags[at] = slope, length, t + kind * steps
-            count += 1
-        bottom -= discharge
-        top += charge
-        x, first = least - bottom, 0
-        if x > 0.0:
-            bottom = least
-            while x > TINY and first < count:
-                part = min(lengths[first], x)
-                used[tags[first]] += part
-                lengths[first] -= part
-                x -= part
-                if lengths[first] <= 0.0:
-                    first += 1
-            for at in range(first, count):
-                slopes[at - first], lengths[at - first] = slopes[at], lengths[at]
-                tags[at - first] = tags[at]
-            count -= first
-        x = top - most
-        if x > 0.0:
-            top = most
-            while x > TINY and count > 0:
-                part = min(lengths[count - 1], x)
-                lengths[count - 1] -= part
-                x -= part
-                if lengths[count - 1] <= 0.0:
-                    count -= 1
-        x = floor - bottom
-        at = 0
-        while x > TINY and at < count:
-            if lengths[at] > x:  # the floor lies inside this piece: two of it
-                for behind in range(count, at, -1):
-                    slopes[behind], lengths[behind] = slopes[behind - 1], lengths[behind - 1]
-                    tags[behind] = tags[behind - 1]
-                lengths[at] = x
-                lengths[at + 1] -= x
-                count += 1
-            slopes[at] -= short * step_h[t]
-            x -= lengths[at]
-            at += 1
-    x = car[TARGET] - bottom
-    for at in range(count):
-        slope, part = slopes[at], lengths[at]
-        if slope >= worth:
-            if x <= TINY or slope >= worth + unmet:
-                break
-            part = min(part, x)
-        used[tags[at]] += part
-        x -= part
-    energy, given, lacking = car[START], 0.0, 0.0
-    for t in range(arrive, depart):
-        r = place[t]
-        stored, held = used[t], used[steps + t]
-        discharge = (most_out[t] if most_out.shape[0] > 0 else car[DISCHARGE_KW]) * step_h[t]
-        charged[r] += stored / into
-        kept[r] += held * out
-        given += discharge - held * out
-        energy += stored + held - discharge / out
-        if floor > energy:
-            lacking += (floor - energy) * step_h[t]
-    return energy, given, lacking
-
-
-@compiled
 def answer(
     cars: Floats,
     most_in: Floats,
     most_out: Floats,
     step_h: Floats,
     unmet: float,
-    short: float,
     begin: Ints,
     end: Ints,
     vector: Ints,
@@ -427,12 +321,10 @@ def answer(
 
     Task k is the vehicles ``begin[k]..end[k]`` at the prices ``vector[k]`` (see :func:`rank`). Filled
     are ``flow`` ``(K, T)``, what they draw in each step [kWh], and ``own`` ``(K,)``, what they cost
-    besides: wear and penalties less the worth of energy left [EUR].
+    besides: wear and penalties less the worth of energy left [EUR]. Listed vehicles are left out.
     """
     steps = len(step_h)
     lengths_in, lengths_out = np.zeros(steps), np.zeros(steps)
-    slopes, lengths, used = np.zeros(4 * steps + 8), np.zeros(4 * steps + 8), np.zeros(2 * steps)
-    tags = np.zeros(4 * steps + 8, dtype=np.int64)
     charged, kept, giving = np.zeros(steps), np.zeros(steps), np.zeros(steps + 1)
     by_step_in, by_step_out = most_in.shape[0] > 0, most_out.shape[0] > 0
     for k in range(len(begin)):
@@ -446,22 +338,19 @@ def answer(
             limit_in = most_in[i] if by_step_in else most_in[0:0].ravel()
             limit_out = most_out[i] if by_step_out else most_out[0:0].ravel()
             kind = car[KIND]
-            given = lacking = 0.0
+            if kind == LISTED:
+                continue
+            given = 0.0
             if kind == ONLY_CHARGES:
                 left = _only_charges(
                     car, limit_in, step_h, slot[v], dear[v], before[v], unmet, charged
                 )
-            elif kind == RANKED:
+            else:
                 left, given = _ranked(
                     car, limit_in, limit_out, step_h, place[v], dear[v], unmet,
                     lengths_in, lengths_out, charged, kept,
                 )  # fmt: skip
-            else:
-                left, given, lacking = _listed(
-                    car, limit_in, limit_out, step_h, prices[v], place[v], unmet, short,
-                    slopes, lengths, tags, used, charged, kept,
-                )  # fmt: skip
-            cost += car[WEAR] * given + short * lacking - car[VALUE] * left
+            cost += car[WEAR] * given - car[VALUE] * left
             cost += unmet * max(car[TARGET] - left, 0.0)
             if by_step_out:
                 for t in range(int(car[ARRIVE]), int(car[DEPART])):
@@ -485,7 +374,6 @@ def write(
     most_out: Floats,
     step_h: Floats,
     unmet: float,
-    short: float,
     begin: Ints,
     end: Ints,
     first: Ints,
@@ -512,12 +400,11 @@ def write(
     answer and discharging in another become one power with the same effect on the battery. Filled
     are, at ``order[i]``, the schedules ``(N, T)`` [kW] and what is ``missing`` to the target [kWh];
     for each task what it ``drawn`` in each step [kW], and the ``sums`` of wear, of the worth of energy
-    left, of its absolute values [EUR] and of what is below the floor [kWh h].
+    left, of its absolute values [EUR], of what is below the floor [kWh h] and of what holding energy
+    costs [EUR].
     """
     steps = len(step_h)
     lengths_in, lengths_out = np.zeros(steps), np.zeros(steps)
-    slopes, lengths, used = np.zeros(4 * steps + 8), np.zeros(4 * steps + 8), np.zeros(2 * steps)
-    tags = np.zeros(4 * steps + 8, dtype=np.int64)
     charged, kept = np.zeros(steps), np.zeros(steps)
     charge, discharge = np.zeros(steps), np.zeros(steps)
     by_step_in, by_step_out = most_in.shape[0] > 0, most_out.shape[0] > 0
@@ -525,6 +412,8 @@ def write(
         drawn[k, :] = 0.0
         sums[k, :] = 0.0
         for i in range(begin[k], end[k]):
+            if cars[i, KIND] == LISTED:
+                continue
             car, at = cars[i], order[i]
             arrive, depart = int(car[ARRIVE]), int(car[DEPART])
             limit_in = most_in[i] if by_step_in else most_in[0:0].ravel()
@@ -540,15 +429,10 @@ def write(
                     _only_charges(
                         car, limit_in, step_h, slot[v], dear[v], before[v], unmet, charged
                     )
-                elif car[KIND] == RANKED:
+                else:
                     _ranked(
                         car, limit_in, limit_out, step_h, place[v], dear[v], unmet,
                         lengths_in, lengths_out, charged, kept,
-                    )  # fmt: skip
-                else:
-                    _listed(
-                        car, limit_in, limit_out, step_h, prices[v], place[v], unmet, short,
-                        slopes, lengths, tags, used, charged, kept,
                     )  # fmt: skip
                 for t in range(arrive, depart):
                     charge[t] += share[j] * charged[place[v, t]]
@@ -575,8 +459,6 @@ def write(
                     drawn[k, t] += power_in - power_out
                     given += power_out * step_h[t]
                     energy += (power_in * car[INTO] - power_out / car[OUT]) * step_h[t]
-                    if car[FLOOR] > energy:
-                        sums[k, 3] += (car[FLOOR] - energy) * step_h[t]
             missing[at] = car[TARGET] - energy
             sums[k, 0] += car[WEAR] * given
             sums[k, 1] += car[VALUE] * energy

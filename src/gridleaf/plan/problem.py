@@ -33,6 +33,16 @@ class Visits:
     A vehicle that arrives above ``max_kwh`` may stay there but not rise further. One that arrives
     below ``min_kwh`` may not fall further, and every hour below it is penalised, so that it is
     charged at once (see :class:`Penalties`).
+
+    The columns below may be absent. ``dwell_eur_per_kwh_h`` ``(N, B)`` is the slope of what holding
+    energy costs per hour plugged in: from the level ``dwell_kwh`` ``(N, B)`` beside it to the next (the
+    last: beyond, the first: below too); at the first level it is 0. Levels rise, slopes do not fall;
+    NaN at the end of a row is no level. It is counted at the end of every step of the stay.
+
+    A visit may come ``after`` another of the same vehicle: it begins with what that one left, less
+    ``trip_kwh``, and its ``energy_kwh`` is NaN. Its floor is 0 where there is none. What the trip takes
+    below the floor is ``Plan.trip_unmet_kwh``. It may be above its ``max_kwh`` only as far as the vehicle
+    would be if it never had power. ``value_eur_per_kwh`` counts where no visit follows.
     """
 
     id: tuple[str, ...]
@@ -49,6 +59,11 @@ class Visits:
     discharge_efficiency: Floats
     wear_eur_per_kwh: Floats
     value_eur_per_kwh: Floats
+    dwell_kwh: Floats | None = None
+    dwell_eur_per_kwh_h: Floats | None = None
+    after: tuple[str, ...] | None = None
+    """The visit of the same vehicle before this one, "" where there is none."""
+    trip_kwh: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +115,8 @@ class Problem:
 class Plan:
     """A schedule for every visit and what it costs, with the proof of how far from optimal it may be.
 
-    ``charge_kw``, ``discharge_kw`` are ``(N, T)``; ``unmet_kwh`` ``(N,)``; ``import_kw``,
+    ``charge_kw``, ``discharge_kw`` are ``(N, T)``; ``unmet_kwh`` ``(N,)``, and so is ``trip_unmet_kwh``
+    where visits follow others: what was lacking on the way and taken in there; ``import_kw``,
     ``export_kw``, ``over_limit_kw``, ``shadow_price_eur_per_kwh`` ``(K, T)``; ``row_over_kw``
     ``(M, T)``. ``objective_eur`` is the cost of these very schedules including penalties,
     ``lower_bound_eur`` a proven bound (-inf: none is known), ``gap`` their relative distance.
@@ -124,6 +140,7 @@ class Plan:
     shadow_price_eur_per_kwh: Floats
     row_id: tuple[str, ...] = ()
     row_over_kw: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    trip_unmet_kwh: Floats = field(default_factory=lambda: np.zeros(0))
     notes: tuple[str, ...] = field(default=())
 
 
@@ -151,6 +168,8 @@ class Penalties:
     """For each kWh below ``min_kwh``, for each hour, at the end of the steps of the stay."""
     limit_eur_per_kwh: float
     """For each kWh beyond an import or export limit."""
+    trip_eur_per_kwh: float
+    """For each kWh that is lacking on a trip."""
     row_eur_per_kwh: Floats
     """``(M,)``, for each kWh beyond a row's bound."""
 
@@ -193,11 +212,34 @@ def plugged_in(problem: Problem) -> NDArray[np.bool_]:
     return (step >= visits.arrive[:, None]) & (step < visits.depart[:, None])
 
 
+def predecessors(visits: Visits) -> Ints:
+    """Index of the visit that each one follows, -1 where none, ``(N,)``."""
+    count = len(visits.id)
+    if visits.after is None:
+        return np.full(count, -1)
+    index = {name: i for i, name in enumerate(visits.id)} | {"": -1}
+    return np.fromiter(map(index.__getitem__, visits.after), dtype=np.int64, count=count)
+
+
+def waves(before: Ints) -> list[Ints]:
+    """All second visits, all third ones and so on; visits on a ring are in none."""
+    waves = []
+    last = np.flatnonzero(before < 0)
+    follower = np.full(len(before) + 1, -1)
+    follower[before] = np.arange(len(before))
+    while (wave := follower[last][follower[last] >= 0]).size:
+        waves.append(wave)
+        last = wave
+    return waves
+
+
 def filled(values: Floats, none: float) -> Floats:
     """The values with ``none`` where they are NaN."""
     return np.where(np.isnan(values), none, values)
 
 
+DEARER, DEARER_WITH_TRIPS = 4.0, 50.0
+"""How much more a kWh beyond a limit costs than it could save of energy at visits [-]."""
 LEAST_EFFICIENCY = 0.5
 """Efficiencies below this count as this in the penalties, which they would otherwise blow up."""
 
@@ -207,11 +249,15 @@ def penalties(problem: Problem) -> Penalties:
 
     Let M be a bound on what one more kWh in a battery can cost: the dearest price at all meters
     together and the demand charges of one kWh in the shortest step, lost on the way through another
-    vehicle's battery, with its wear. Then a kWh unmet at departure costs 4 M, a kWh below the
-    minimum costs as much for the shortest step, and a kWh beyond a limit costs 4 times what it could
-    ever save of these two. So money never decides against energy, nor energy against a limit (but
-    where a limit is broken anyway and a further row weighs visits unequally, the choice between
-    these is by 4 to 1). Where nothing costs anything, M is 1.
+    vehicle's battery, with its wear and what it costs to hold. Then a kWh unmet at departure costs
+    4 M, a kWh below the minimum costs as much for the shortest step, and a kWh beyond a limit costs
+    4 times what it could ever save of these two. So money never decides against energy, nor energy
+    against a limit (but where a limit is broken anyway and a further row weighs visits unequally, the
+    choice between these is by 4 to 1). Where nothing costs anything, M is 1.
+
+    Where visits follow others a kWh beyond a limit costs 50 times what it could save of these two, and a
+    kWh lacking on a trip costs as much less as that is. So no limit is broken for all of them together,
+    and what is taken in on the way relieves no limit: 2 % of it are lost in any battery.
     """
     visits, nodes = problem.visits, problem.nodes
     shortest = float(problem.step_h.min())
@@ -223,13 +269,22 @@ def penalties(problem: Problem) -> Penalties:
     out = max(float(visits.discharge_efficiency.min(initial=1.0)), LEAST_EFFICIENCY)
     wear = float(visits.wear_eur_per_kwh.max(initial=0.0))
     worth = float(np.abs(visits.value_eur_per_kwh).max(initial=0.0))
+    edges = np.concatenate(([0.0], np.cumsum(problem.step_h)))
+    hours = edges[visits.depart] - edges[visits.arrive]
+    before = predecessors(visits)
+    held, stops = hours.copy(), np.ones(len(hours))
+    for wave in waves(before):
+        held[wave] += held[before[wave]]
+        stops[wave] += stops[before[wave]]
+    if visits.dwell_eur_per_kwh_h is not None:
+        steepest = np.abs(filled(visits.dwell_eur_per_kwh_h, 0.0)).max(initial=0.0)
+        worth += float(steepest) * float(held.max(initial=0.0))
     most = (money / (into * out) + wear + worth / out) / into or 1.0
     unmet = 4.0 * most
     short = unmet / shortest
-    edges = np.concatenate(([0.0], np.cumsum(problem.step_h)))
-    below = visits.energy_kwh < visits.min_kwh
-    stay = float((edges[visits.depart] - edges[visits.arrive])[below].max(initial=0.0))
-    limit = 4.0 * (unmet + short * stay)
+    stay = float(hours[visits.energy_kwh < visits.min_kwh].max(initial=0.0))
+    saved = unmet * float(stops.max(initial=1.0)) + short * stay
+    limit = (DEARER if visits.after is None else DEARER_WITH_TRIPS) * saved
     rows = np.zeros(0)
     if problem.rows is not None:
         size = np.abs(problem.rows.coefficient)
@@ -241,6 +296,7 @@ def penalties(problem: Problem) -> Penalties:
         unmet_eur_per_kwh=unmet,
         short_eur_per_kwh_h=short,
         limit_eur_per_kwh=limit,
+        trip_eur_per_kwh=limit - saved,
         row_eur_per_kwh=rows,
     )
 
@@ -309,13 +365,20 @@ def _check_visits(visits: Visits, nodes: Nodes, steps: int) -> None:
         if not np.issubdtype(column.dtype, np.integer):
             raise ProblemError(f"visits.{name}", "must be whole steps")
     _refuse("visits.depart", visits.depart < visits.arrive, "is before the arrival")
-    _numbers("visits.energy_kwh", visits.energy_kwh, (count,))
+    follows = _check_chains(visits)
+    _numbers("visits.energy_kwh", visits.energy_kwh, (count,), none=True, finite=True)
+    known_energy = ~np.isnan(visits.energy_kwh)
+    missing = ~known_energy & ~follows
+    _refuse("visits.energy_kwh", missing, "must be a finite number, null only after another visit")
+    _refuse("visits.energy_kwh", known_energy & follows, "must be none: it follows another visit")
     for name in ("target_kwh", "min_kwh", "max_kwh"):
         _numbers(f"visits.{name}", getattr(visits, name), (count,), none=True)
     _refuse("visits.target_kwh", np.isinf(visits.target_kwh), "must be a number or none")
     _refuse("visits.min_kwh", visits.min_kwh == np.inf, "is infinite")
     _refuse("visits.max_kwh", visits.max_kwh == -np.inf, "is infinite")
     _refuse("visits.min_kwh", visits.min_kwh > visits.max_kwh, "is above max_kwh")
+    negative = follows & ~(visits.min_kwh > -np.inf) & (visits.max_kwh < 0)
+    _refuse("visits.max_kwh", negative, "is below 0")
     for name in ("charge_kw", "discharge_kw"):
         column = getattr(visits, name)
         shape = (count, steps) if np.ndim(column) == 2 else (count,)
@@ -324,6 +387,62 @@ def _check_visits(visits: Visits, nodes: Nodes, steps: int) -> None:
         _numbers(f"visits.{name}", getattr(visits, name), (count,), above=0.0, most=1.0)
     _numbers("visits.wear_eur_per_kwh", visits.wear_eur_per_kwh, (count,), least=0.0)
     _numbers("visits.value_eur_per_kwh", visits.value_eur_per_kwh, (count,))
+    _check_dwell(visits)
+
+
+def _check_chains(visits: Visits) -> NDArray[np.bool_]:
+    """Refuse visits that do not come one after the other; which follow another, ``(N,)``."""
+    count = len(visits.id)
+    if visits.after is None:
+        if visits.trip_kwh is not None:
+            raise ProblemError("visits.trip_kwh", "no visit follows another: after is absent")
+        return np.zeros(count, dtype=np.bool_)
+    if len(visits.after) != count:
+        raise ProblemError("visits.after", f"must have {count} entries, has {len(visits.after)}")
+    known, seen = {*visits.id, ""}, set[str]()
+    for i, name in enumerate(visits.after):
+        if name not in known:
+            raise ProblemError(f"visits.after[{i}]", f"there is no visit {name!r}")
+        if name in seen:
+            raise ProblemError(f"visits.after[{i}]", f"another visit follows {name!r} already")
+        seen |= {name} - {""}
+    before = predecessors(visits)
+    follows = before >= 0
+    ring = follows.copy()
+    for wave in waves(before):
+        ring[wave] = False
+    _refuse("visits.after", ring, "is on a ring of visits")
+    early = follows & (visits.arrive < visits.depart[before])
+    _refuse("visits.arrive", early, "is before the visit that it follows ends")
+    if visits.trip_kwh is not None:
+        trip = visits.trip_kwh
+        _numbers("visits.trip_kwh", trip, (count,), none=True, finite=True, least=0.0)
+        _refuse("visits.trip_kwh", ~follows & (trip > 0), "it follows no visit")
+    return follows
+
+
+def _check_dwell(visits: Visits) -> None:
+    levels, slopes = visits.dwell_kwh, visits.dwell_eur_per_kwh_h
+    if levels is None and slopes is None:
+        return
+    for name, values in (("dwell_kwh", levels), ("dwell_eur_per_kwh_h", slopes)):
+        if values is None:
+            raise ProblemError(f"visits.{name}", "is missing: levels and slopes go together")
+        wide = np.shape(values)[1] if np.ndim(values) == 2 else 1
+        shape = (len(visits.id), wide)
+        _numbers(f"visits.{name}", values, shape, none=True, finite=True)
+    assert levels is not None
+    assert slopes is not None
+    _numbers("visits.dwell_eur_per_kwh_h", slopes, levels.shape, none=True)
+    none = np.isnan(levels)
+    _refuse("visits.dwell_eur_per_kwh_h", np.isnan(slopes) != none, "levels and slopes go together")
+    before, first = np.roll(none, 1, axis=1), np.zeros(levels.shape, dtype=np.bool_)
+    first[:, :1] = True
+    _refuse("visits.dwell_kwh", ~first & before & ~none, "follows a level that is none")
+    rises = np.diff(levels, axis=1, prepend=-np.inf) > 0
+    _refuse("visits.dwell_kwh", ~(rises | none), "must be above the level before")
+    falls = np.diff(slopes, axis=1, prepend=-np.inf) < 0
+    _refuse("visits.dwell_eur_per_kwh_h", falls, "must be no less than the slope before")
 
 
 def _names(path: str, names: Sequence[str], count: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array
 
-from gridleaf.plan import oracle
+from gridleaf.plan import listed, oracle
 from gridleaf.plan.columns import Coordinator, active_cells
 from gridleaf.plan.cost import Bill, settled
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem
@@ -165,22 +165,29 @@ def _written(
 
     kind = np.float32 if count * steps > LARGE else np.float64
     charge, discharge = np.empty((count, steps), kind), np.empty((count, steps), kind)
-    missing = np.empty(count)
-    drawn, sums = np.empty((len(task), steps)), np.empty((len(task), 4))
+    missing, taken = np.empty(count), np.zeros(count)
+    drawn, sums = np.empty((len(task), steps)), np.empty((len(task), 5))
 
     def work(piece: slice) -> None:
         oracle.write(
-            fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet, fleet.short,
+            fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet,
             begin[piece], end[piece], first[piece], last[piece], vector, share,
             vectors.prices, vectors.slot, vectors.place, vectors.dear, vectors.before,
             mixed[piece], fleet.order, charge, discharge, missing, drawn[piece], sums[piece],
         )  # fmt: skip
+        if len(fleet.more):
+            listed.write(
+                fleet.cars, fleet.more, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet,
+                fleet.lacking, fleet.short, fleet.trips, begin[piece], end[piece], first[piece], last[piece],
+                vector, share, vectors.prices, mixed[piece], fleet.order, charge, discharge, missing,
+                taken, drawn[piece], sums[piece],
+            )  # fmt: skip
 
     sweeper.share(work, (end - begin) * number[task])
     by_class = np.zeros((classes, steps))
     np.add.at(by_class, fleet.kind[task], drawn)
     lines = net.incidence @ by_class
-    wear, value, turnover, short = sums.sum(axis=0).tolist()
+    wear, value, turnover, short, dwell = sums.sum(axis=0).tolist()
     nodes = len(problem.nodes.id)
     result = settled(
         problem,
@@ -188,7 +195,9 @@ def _written(
         node_kw=lines[:nodes],
         row_kw=lines[nodes:],
         unmet_kwh=missing,
+        trip_unmet_kwh=np.zeros(0) if problem.visits.after is None else taken,
         short_kwh_h=short,
+        dwell_eur=dwell,
         wear_eur=wear,
         value_eur=value,
         value_turnover_eur=turnover,

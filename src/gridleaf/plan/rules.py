@@ -20,6 +20,7 @@ from gridleaf.plan.problem import (
     places,
     plugged_in,
 )
+from gridleaf.plan.vehicles import chains
 
 
 def fallback(problem: Problem, *, timer: Callable[[], float] = stopwatch) -> Plan:
@@ -58,10 +59,16 @@ def _least_laxity_first(problem: Problem) -> Floats:
     inside = plugged_in(problem)
     most = np.where(inside, by_step(visits.charge_kw, len(step_h)), 0.0)
     edges = np.concatenate(([0.0], np.cumsum(step_h)))
-    floor = filled(visits.min_kwh, -np.inf)
-    cap = np.maximum(filled(visits.max_kwh, np.inf), visits.energy_kwh)
-    goal = np.minimum(np.fmax(floor, visits.target_kwh), cap)
-    goal = np.where(np.isfinite(goal), goal, visits.energy_kwh)
+    chain = chains(visits)
+    floor, cap = chain.floor, chain.most.copy()
+    goal = np.fmax(floor, visits.target_kwh)
+    for wave in reversed(chain.waves):
+        # enough for what comes after, and no more than has room then
+        behind = chain.before[wave]
+        goal[behind] = np.maximum(goal[behind], np.maximum(goal, floor)[wave] + chain.trip[wave])
+        cap[behind] = np.minimum(cap[behind], cap[wave] + chain.trip[wave])
+    goal = np.minimum(goal, cap)
+    goal = np.where(np.isfinite(goal), goal, chain.idle)
     room = filled(nodes.import_limit_kw, np.inf) - nodes.load_kw
     factor = np.zeros((0, len(visits.id))) if rows is None else rows.coefficient
     slack = np.zeros((0, len(step_h))) if rows is None else filled(rows.bound_kw, np.inf)
@@ -75,6 +82,9 @@ def _least_laxity_first(problem: Problem) -> Floats:
     charge = np.zeros(most.shape)
     energy = visits.energy_kwh.copy()
     for t, hours in enumerate(step_h.tolist()):
+        for wave in chain.waves:
+            now = wave[visits.arrive[wave] == t]
+            energy[now] = np.maximum(energy[chain.before[now]] - chain.trip[now], floor[now])
         per_kw = visits.charge_efficiency * hours
         here = np.flatnonzero(most[:, t] > 0)
         fullest = visits.charge_efficiency[here] * most[here, t]

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridleaf.domain.compiled import compiled
-from gridleaf.plan import oracle
-from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, filled
+from gridleaf.plan import listed, oracle
+from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, filled, plugged_in
+from gridleaf.plan.vehicles import Chains, chains, dwelling, useful_on_the_way
 
 CHUNK = 2000
 """Vehicles in one piece of work."""
@@ -35,18 +36,26 @@ GOLDEN = 0.6180339887
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """N vehicles in G groups, packed for :mod:`gridleaf.plan.oracle`.
+    """N visits of V vehicles in G groups, packed for :mod:`gridleaf.plan.oracle`.
 
-    ``order`` ``(N,)`` is the position in the problem of each packed vehicle. Group g is the vehicles
-    ``begin[g]..end[g]``, all of class ``kind[g]``.
+    The first V rows are the first visits of the vehicles, the others those that follow. ``order`` ``(N,)``
+    is the position in the problem of each packed visit. Group g is the vehicles ``begin[g]..end[g]``,
+    all of class ``kind[g]``. ``more`` is what :mod:`gridleaf.plan.listed` needs of each visit, empty where
+    there is nothing for it.
     """
 
+    count: int
+    """V."""
+    trips: int
+    """Of the vehicle that has most of them."""
     cars: Floats
+    more: Floats
     most_in: Floats
     most_out: Floats
     step_h: Floats
     unmet: float
     short: float
+    lacking: float
     order: Ints
     begin: Ints
     end: Ints
@@ -54,11 +63,16 @@ class Fleet:
 
 
 def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
-    """The vehicles of a problem, of the classes ``kind`` ``(N,)``, in about ``groups`` groups."""
+    """The vehicles of a problem, their visits of the classes ``kind`` ``(N,)``, in about ``groups`` groups."""
     visits, steps = problem.visits, len(problem.step_h)
-    count = len(visits.id)
-    order = np.argsort(_likeness(problem, kind), kind="stable")
-    sizes = np.bincount(kind)
+    chain = chains(visits)
+    likeness = _likeness(problem, kind)
+    if chain.waves:
+        order = chain.first[np.argsort(likeness[chain.first], kind="stable")]
+    else:
+        order = np.argsort(likeness, kind="stable")
+    count = len(order)
+    sizes = np.bincount(kind[order])
     present = np.flatnonzero(sizes)
     sizes = sizes[present]
     least = np.minimum(-(-sizes // ALIKE), LEAST_GROUPS if len(sizes) > 1 else 1)
@@ -73,12 +87,15 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
     end = np.concatenate([edge[1:] for edge in edges] or [np.zeros(0, np.int64)])
     _spread(order, begin, end, GOLDEN)
 
-    cars = np.empty((count, oracle.COLUMNS))
-    start, floor = visits.energy_kwh, filled(visits.min_kwh, -np.inf)
-    short = start < floor
+    wave = order
+    while chain.waves and (wave := chain.after[wave][chain.after[wave] >= 0]).size:
+        order = np.concatenate((order, wave))
+    cars = np.empty((len(order), oracle.COLUMNS))
     charge, in_most = _power(visits.charge_kw, order)
     discharge, out_most = _power(visits.discharge_kw, order)
-    listed = short | (steps > oracle.MOST_RANKS)
+    several = (chain.before >= 0) | (chain.after >= 0)
+    short, dwell = visits.energy_kwh < chain.floor, dwelling(visits).costs
+    apart = several | short | dwell | (steps > oracle.MOST_RANKS)
     for column, values in {
         oracle.ARRIVE: visits.arrive,
         oracle.DEPART: visits.depart,
@@ -86,28 +103,67 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
         oracle.DISCHARGE_KW: discharge,
         oracle.INTO: visits.charge_efficiency,
         oracle.OUT: visits.discharge_efficiency,
-        oracle.START: start,
-        oracle.LEAST: np.minimum(floor, start),
-        oracle.MOST: np.maximum(filled(visits.max_kwh, np.inf), start),
+        oracle.START: visits.energy_kwh,
+        oracle.LEAST: chain.least,
+        oracle.MOST: chain.most,
         oracle.TARGET: filled(visits.target_kwh, -np.inf),
         oracle.WEAR: visits.wear_eur_per_kwh,
         oracle.VALUE: visits.value_eur_per_kwh,
-        oracle.FLOOR: np.where(short, floor, -np.inf),
-        oracle.KIND: np.where(listed, oracle.LISTED, np.where(discharge > 0, oracle.RANKED, 0.0)),
+        oracle.KIND: np.where(apart, oracle.LISTED, np.where(discharge > 0, oracle.RANKED, 0.0)),
     }.items():
         _gather(cars, column, values.astype(np.float64, copy=False), order)
     return Fleet(
+        count=count,
+        trips=len(chain.waves),
         cars=cars,
+        more=listed_columns(problem, prices, chain, order) if apart.any() else np.zeros((0, 0)),
         most_in=in_most,
         most_out=out_most,
         step_h=problem.step_h,
         unmet=prices.unmet_eur_per_kwh,
         short=prices.short_eur_per_kwh_h,
+        lacking=prices.trip_eur_per_kwh,
         order=order,
         begin=begin,
         end=end,
         kind=kind[order[begin]],
     )
+
+
+def listed_columns(problem: Problem, prices: Penalties, chain: Chains, order: Ints) -> Floats:
+    """What the listed oracle needs of each packed visit: its vehicle's next, and the cost of holding."""
+    visits, holding = problem.visits, dwelling(problem.visits)
+    fall = _discharged(problem) / visits.discharge_efficiency
+    row = np.full(len(order) + 1, -1)
+    row[order] = np.arange(len(order))
+    short = visits.energy_kwh < chain.floor
+    floor = np.where(short, chain.floor, -np.inf)
+    # what is lacking to the floor costs something too: one level more, and below it a slope
+    level = np.sort(np.column_stack((holding.level, np.where(short, floor, np.inf))), axis=1)
+    lower = np.column_stack((np.full(len(order), -np.inf), level))
+    at = (holding.level[:, None, :] <= lower[:, :, None]).sum(axis=2)
+    slope = np.take_along_axis(holding.slope, at, axis=1)
+    slope -= prices.short_eur_per_kwh_h * (lower < floor[:, None])
+    start = holding.start + np.where(short, prices.short_eur_per_kwh_h * chain.floor, 0.0)
+    columns = (
+        row[chain.after],
+        chain.trip,
+        useful_on_the_way(visits, chain, fall),
+        floor,
+        start,
+        slope,
+        level,
+    )
+    return np.ascontiguousarray(np.column_stack(columns)[order])
+
+
+def _discharged(problem: Problem) -> Floats:
+    """What each visit can discharge in all of its stay ``(N,)`` [kWh]."""
+    visits, step_h = problem.visits, problem.step_h
+    if visits.discharge_kw.ndim == 2:
+        return np.asarray(np.where(plugged_in(problem), visits.discharge_kw, 0.0) @ step_h)
+    edges = np.concatenate(([0.0], np.cumsum(step_h)))
+    return np.asarray(visits.discharge_kw * (edges[visits.depart] - edges[visits.arrive]))
 
 
 @compiled
@@ -222,10 +278,16 @@ class Sweeper:
 
         def work(piece: slice) -> None:
             oracle.answer(
-                fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet, fleet.short,
+                fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet,
                 start[piece], stop[piece], vector[piece], vectors.prices, vectors.slot,
                 vectors.place, vectors.dear, vectors.before, flow[piece], own[piece],
             )  # fmt: skip
+            if len(fleet.more):
+                listed.answer(
+                    fleet.cars, fleet.more, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet,
+                    fleet.lacking, fleet.trips, start[piece], stop[piece], vector[piece], vectors.prices,
+                    flow[piece], own[piece],
+                )  # fmt: skip
 
         self.share(work, stop - start)
         weight = (fleet.end - fleet.begin)[group] / taken
@@ -251,7 +313,7 @@ class Sweeper:
 def sweeper(fleet: Fleet, workers: int | None = None) -> Iterator[Sweeper]:
     """A sweeper with ``workers`` threads, or as many as there are processors to use."""
     threads = len(os.sched_getaffinity(0)) if workers is None else workers
-    if threads == 1 or len(fleet.cars) < INLINE:
+    if threads == 1 or fleet.count < INLINE:
         yield Sweeper(fleet, None, 1)
         return
     with ThreadPoolExecutor(threads) as pool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +42,56 @@ def verify(problem: Problem, plan: Plan) -> list[str]:
     faults = _shapes(problem, plan)
     if faults:
         return faults
+    arrival = _arrivals(problem, plan)
     return [
-        *next(filter(None, (_visits(problem, plan, part) for part in _parts(plan))), []),
+        *next(filter(None, (_visits(problem, plan, arrival, part) for part in _parts(plan))), []),
         *_nodes(problem, plan),
         *_rows(problem, plan),
-        *_money(problem, plan),
+        *_money(problem, plan, arrival),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """The energy of each visit at arrival, as planned, and what it would be without any power [kWh].
+
+    ``handled`` is all that was added up to know it; ``follows`` and ``last`` say whether a visit is the
+    first or the last of its vehicle. All ``(N,)``.
+    """
+
+    energy: Floats
+    idle: Floats
+    floor: Floats
+    handled: Floats
+    follows: Mask
+    last: Mask
+
+
+def _arrivals(problem: Problem, plan: Plan) -> _Arrivals:
+    """From the first visit of every vehicle on, what each leaves to the next."""
+    visits, hours, count = problem.visits, problem.step_h, len(problem.visits.id)
+    energy, idle, handled = visits.energy_kwh.copy(), visits.energy_kwh.copy(), np.zeros(count)
+    floor = np.where(np.isnan(visits.min_kwh), -np.inf, visits.min_kwh)
+    follows, last = np.zeros(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
+    if visits.after is None:
+        return _Arrivals(energy, idle, floor, np.abs(energy), follows, last)
+    stored = visits.charge_efficiency * (plan.charge_kw @ hours)
+    drawn = (plan.discharge_kw @ hours) / visits.discharge_efficiency
+    position = {name: i for i, name in enumerate(visits.id)}
+    following = {position[name]: i for i, name in enumerate(visits.after) if name}
+    for first in (i for i, name in enumerate(visits.after) if not name):
+        at, handled[first] = first, abs(energy[first])
+        while (then := following.get(at)) is not None:
+            follows[then], last[at] = True, False
+            floor[then] = 0.0 if floor[then] == -np.inf else floor[then]
+            lost = 0.0
+            if visits.trip_kwh is not None and not np.isnan(visits.trip_kwh[then]):
+                lost = visits.trip_kwh[then]
+            energy[then] = energy[at] + stored[at] - drawn[at] - lost + plan.trip_unmet_kwh[then]
+            idle[then] = max(idle[at] - lost, floor[then])
+            handled[then] = handled[at] + stored[at] + drawn[at] + lost
+            at = then
+    return _Arrivals(energy, idle, floor, handled, follows, last)
 
 
 def _parts(plan: Plan) -> Iterator[slice]:
@@ -76,6 +121,8 @@ def _shapes(problem: Problem, plan: Plan) -> list[str]:
     }
     if rows:
         expected["row_over_kw"] = (len(rows), steps)
+    if problem.visits.after is not None or plan.trip_unmet_kwh.size:
+        expected["trip_unmet_kwh"] = (len(visits),)
     for name, shape in expected.items():
         values = getattr(plan, name)
         if np.shape(values) != shape:
@@ -85,7 +132,7 @@ def _shapes(problem: Problem, plan: Plan) -> list[str]:
     return faults
 
 
-def _visits(problem: Problem, plan: Plan, part: slice) -> list[str]:
+def _visits(problem: Problem, plan: Plan, arrival: _Arrivals, part: slice) -> list[str]:
     """The faults of some visits; those behind the first part with faults are not looked at."""
     visits, hours, names = problem.visits, problem.step_h, plan.visit_id[part]
     faults: list[str] = []
@@ -102,18 +149,38 @@ def _visits(problem: Problem, plan: Plan, part: slice) -> list[str]:
         excess = plugged & (power > bound * (1 + RELATIVE) + ABSOLUTE)
         faults += tell(excess, power, ", above its bound")
 
-    start, floor, cap = visits.energy_kwh[part], visits.min_kwh[part], visits.max_kwh[part]
+    start, idle, floor = arrival.energy[part], arrival.idle[part], arrival.floor[part]
     stored = plan.charge_kw[part] * visits.charge_efficiency[part, None]
     drawn = plan.discharge_kw[part] / visits.discharge_efficiency[part, None]
     energy = start[:, None] + ((stored - drawn) * hours).cumsum(axis=1)
-    moved = ((stored + drawn) * hours).sum(axis=1) + np.abs(start)
+    moved = ((stored + drawn) * hours).sum(axis=1) + arrival.handled[part]
     slack = ABSOLUTE + RELATIVE * moved
-    least, most_kwh = np.fmin(floor, start), np.fmax(cap, start)
-    low = plugged & (energy < np.where(np.isnan(floor), -np.inf, least - slack)[:, None])
-    high = plugged & (energy > np.where(np.isnan(cap), np.inf, most_kwh + slack)[:, None])
+    least, most_kwh = np.minimum(floor, idle) - slack, np.fmax(visits.max_kwh[part], idle) + slack
+    most_kwh[np.isnan(visits.max_kwh[part])] = np.inf
     tell = _Teller(names, "Visit {id} has {value:.6g} kWh after step {step}")
-    faults += tell(low, energy, ", less than its minimum allows")
-    faults += tell(high, energy, ", more than its maximum allows")
+    faults += tell(
+        plugged & (energy < least[:, None]), energy, ", less than its minimum allows"
+    )
+    faults += tell(
+        plugged & (energy > most_kwh[:, None]), energy, ", more than its maximum allows"
+    )
+    follows = arrival.follows[part]
+    for wrong, what in (
+        (follows & (start < least), "less than its minimum allows"),
+        (follows & (start > most_kwh), "more than its maximum allows"),
+    ):
+        for i in np.flatnonzero(wrong)[:1]:
+            faults.append(
+                f"Visit {names[i]} arrives with {start[i]:.6g} kWh, {what}{_more(wrong)}."
+            )
+    if plan.trip_unmet_kwh.size:
+        taken = plan.trip_unmet_kwh[part]
+        wrong = (taken < -ABSOLUTE) | (~follows & (taken > ABSOLUTE))
+        for i in np.flatnonzero(wrong)[:1]:
+            faults.append(
+                f"Visit {names[i]} has {taken[i]:.6g} kWh from a trip on which it cannot "
+                f"have taken that{_more(wrong)}."
+            )
 
     target, told = visits.target_kwh[part], plan.unmet_kwh[part]
     missing = np.where(np.isnan(target), 0.0, np.fmax(target - energy[:, -1], 0.0))
@@ -183,7 +250,7 @@ def _rows(problem: Problem, plan: Plan) -> list[str]:
     return tell(wrong, excess, ", the plan differs")
 
 
-def _money(problem: Problem, plan: Plan) -> list[str]:
+def _money(problem: Problem, plan: Plan, arrival: _Arrivals) -> list[str]:
     """The objective from the stated flows (which are checked on their own) and the schedules."""
     visits, nodes, hours = problem.visits, problem.nodes, problem.step_h
     prices = penalties(problem)
@@ -200,9 +267,11 @@ def _money(problem: Problem, plan: Plan) -> list[str]:
         stored = plan.charge_kw[part] * hours * visits.charge_efficiency[part, None]
         given = plan.discharge_kw[part] * hours
         gain = stored - given / visits.discharge_efficiency[part, None]
-        left = visits.energy_kwh[part] + gain.sum(axis=1)
+        left = arrival.energy[part] + gain.sum(axis=1)
         terms += (visits.wear_eur_per_kwh[part] * given.sum(axis=1)).tolist()
-        terms += (-visits.value_eur_per_kwh[part] * left).tolist()
+        worth = np.where(arrival.last[part], visits.value_eur_per_kwh[part], 0.0)
+        terms += (-worth * left).tolist()
+        terms += _dwell(problem, part, arrival.energy[part, None] + np.cumsum(gain, axis=1))
         terms += (prices.unmet_eur_per_kwh * plan.unmet_kwh[part]).tolist()
         short = np.flatnonzero(visits.energy_kwh[part] < visits.min_kwh[part])
         start, floor = visits.energy_kwh[part][short], visits.min_kwh[part][short]
@@ -212,6 +281,7 @@ def _money(problem: Problem, plan: Plan) -> list[str]:
         )
         lost = np.where(stay, np.maximum(lacking, 0.0), 0.0) * hours
         terms += (prices.short_eur_per_kwh_h * lost.sum(axis=1)).tolist()
+    terms += (prices.trip_eur_per_kwh * plan.trip_unmet_kwh).tolist()
     if problem.rows is not None and problem.rows.id:
         terms.append(float(prices.row_eur_per_kwh @ (plan.row_over_kw @ hours)))
     cost = math.fsum(terms)
@@ -233,6 +303,24 @@ def _money(problem: Problem, plan: Plan) -> list[str]:
     if not honest:
         faults.append(f"The gap {plan.gap:.3g} is smaller than objective and bound say.")
     return faults
+
+
+def _dwell(problem: Problem, part: slice, energy: Floats) -> list[float]:
+    """What holding these energies ``(n, T)`` [kWh] at the ends of the steps costs each visit [EUR]."""
+    visits, hours = problem.visits, problem.step_h
+    if visits.dwell_kwh is None or visits.dwell_eur_per_kwh_h is None:
+        return []
+    levels, slopes = visits.dwell_kwh[part], visits.dwell_eur_per_kwh_h[part]
+    step = np.arange(len(hours))
+    stay = (visits.arrive[part, None] <= step) & (step < visits.depart[part, None])
+    cost = np.zeros(energy.shape)
+    for b in range(levels.shape[1]):
+        # how much of the energy lies between this level and the next, below the first it is negative
+        lower = levels[:, b, None]
+        upper = levels[:, b + 1, None] if b + 1 < levels.shape[1] else np.full(lower.shape, np.inf)
+        held = np.fmin(energy, upper) - lower
+        cost += np.nan_to_num(slopes[:, b, None] * (held if b == 0 else np.maximum(held, 0.0)))
+    return (np.where(stay, cost, 0.0) @ hours).tolist()  # type: ignore[no-any-return]
 
 
 class _Teller:
