@@ -17,7 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridleaf.battery.ageing import MODELS, Model, Population
-from gridleaf.battery.wear import Day, LifeCost, WearPrice, Worth, cost_of_life, marginal, usual_day, worn
+from gridleaf.battery.wear import (
+    Day,
+    LifeCost,
+    WearPrice,
+    Worth,
+    cost_of_life,
+    marginal,
+    usual_day,
+    worn,
+)
 from gridleaf.plan import Nodes, Problem, Visits, solve
 
 Floats = NDArray[np.float64]
@@ -25,6 +34,7 @@ Floats = NDArray[np.float64]
 WORTH = Worth(capacity_kwh=40.0, pack_price_eur_per_kwh=120.0)
 POWER_KW, EFFICIENCY = 10.0, 0.93
 RESERVE, LEAVES = 0.3, 0.85
+ROUNDS = 5
 START = datetime(2026, 1, 1, 17, tzinfo=UTC)
 STEP_H = 0.5
 STEPS = 48
@@ -56,7 +66,13 @@ def trip_soc(day: int) -> float:
     """What a day's driving takes: less on weekends, more in the cold."""
     rng = np.random.default_rng(day % 365)
     usual = 0.08 if (START + timedelta(days=day)).weekday() >= 5 else 0.22
-    return float(np.clip(usual * (1.0 + 0.15 * np.cos(2 * np.pi * day / 365)) + 0.05 * rng.standard_normal(), 0.02, 0.45))
+    return float(
+        np.clip(
+            usual * (1.0 + 0.15 * np.cos(2 * np.pi * day / 365)) + 0.05 * rng.standard_normal(),
+            0.02,
+            0.45,
+        )
+    )
 
 
 def temperature_c(day: int) -> Floats:
@@ -123,6 +139,20 @@ def problem(day: int, comes: Floats, prices: list[WearPrice], by_depth: bool) ->
     )
 
 
+def planned(
+    day: int, comes: Floats, prices: list[WearPrice], by_depth: bool
+) -> tuple[Floats, Floats]:
+    """SoC ``(N, T + 1)`` from one evening to the next, and what is given back ``(N,)`` [kWh]."""
+    plan = solve(problem(day, comes, prices, by_depth), method="exact")
+    moved = plan.charge_kw * EFFICIENCY - plan.discharge_kw / EFFICIENCY
+    soc = np.empty((len(comes), STEPS + 1))
+    soc[:, 0] = comes
+    soc[:, 1:] = comes[:, None] + np.cumsum(moved, axis=1) * STEP_H / WORTH.capacity_kwh
+    driven = np.linspace(0.0, trip_soc(day), STEPS - GOES + 1)
+    soc[:, GOES:] = soc[:, [GOES]] - driven
+    return np.clip(soc, 0.0, 1.0), plan.discharge_kw.sum(axis=1) * STEP_H
+
+
 def expected(soc: Floats, given_kwh: float, day: int) -> Day:
     """The day that is expected from the one that was."""
     home = soc[COMES : GOES + 1]
@@ -135,7 +165,9 @@ def expected(soc: Floats, given_kwh: float, day: int) -> Day:
         down = np.minimum(np.arange(len(home)) * per_step / EFFICIENCY, deep)
         up = np.arange(len(home))[::-1] * per_step * EFFICIENCY
         giving = soc.copy()
-        giving[COMES : GOES + 1] = np.maximum(np.minimum(keeping[COMES : GOES + 1], home[0] - down), home[-1] - up)
+        giving[COMES : GOES + 1] = np.maximum(
+            np.minimum(keeping[COMES : GOES + 1], home[0] - down), home[-1] - up
+        )
         giving[COMES : GOES + 1] = np.minimum(giving[COMES : GOES + 1], keeping[COMES : GOES + 1])
         given_kwh = deep * WORTH.capacity_kwh * EFFICIENCY
     return Day(
@@ -165,7 +197,9 @@ def year(
         discharge_c=POWER_KW / WORTH.capacity_kwh,
         capacity_kwh=WORTH.capacity_kwh,
     )
-    last: list[Day] = [replace(first, temperature_c=float(temperature_c(days[0]).mean()))] * len(models)
+    last: list[Day] = [replace(first, temperature_c=float(temperature_c(days[0]).mean()))] * len(
+        models
+    )
     count = len(models)
     priced, given = np.zeros((count, len(days))), np.zeros((count, len(days)))
     lives: list[list[LifeCost]] = [[] for _ in models]
@@ -176,17 +210,25 @@ def year(
             marginal(cell, WORTH, ahead, reach=(RESERVE, 1.0))
             for cell, ahead in zip(cells, last, strict=True)
         ]
-        plan = solve(problem(day, comes, prices, by_depth), method="exact")
-        moved = plan.charge_kw * EFFICIENCY - plan.discharge_kw / EFFICIENCY
-        soc = np.empty((count, STEPS + 1))
-        soc[:, 0] = comes
-        soc[:, 1:] = comes[:, None] + np.cumsum(moved, axis=1) * STEP_H / WORTH.capacity_kwh
-        gone = soc[:, -1] - trip_soc(day) * 1.0
-        driving = np.linspace(0.0, 1.0, STEPS - GOES + 1)
-        soc[:, GOES:] = soc[:, [-1]] + driving * (gone - soc[:, -1])[:, None]
-        soc = np.clip(soc, 0.0, 1.0)
         warm = temperature_c(day)
-        given[:, n] = plan.discharge_kw.sum(axis=1) * STEP_H
+        for again in range(ROUNDS):
+            soc, given[:, n] = planned(day, comes, prices, by_depth)
+            if by_depth or again == ROUNDS - 1:
+                break
+            own = [
+                marginal(
+                    cell, WORTH, expected(soc[i], float(given[i, n]), day), reach=(RESERVE, 1.0)
+                )
+                for i, cell in enumerate(cells)
+            ]
+            prices = [
+                replace(
+                    new,
+                    discharge_eur_per_kwh=0.5
+                    * (new.discharge_eur_per_kwh + old.discharge_eur_per_kwh),
+                )
+                for new, old in zip(own, prices, strict=True)
+            ]
         for i, cell in enumerate(cells):
             hours = np.full(STEPS, STEP_H)
             energy = soc[i] * WORTH.capacity_kwh

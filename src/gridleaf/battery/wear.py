@@ -167,7 +167,11 @@ class WearPrice:
         """The same where the depth of the day's cycles has the price."""
         rest = self.other_by_depth_eur_per_h * float(step_h.sum())
         width = self.depth_kwh / len(self.depth_eur_per_kwh)
-        return self._held(step_h, energy_kwh) + rest + cycle_cost(energy_kwh, width, self.depth_eur_per_kwh)
+        return (
+            self._held(step_h, energy_kwh)
+            + rest
+            + cycle_cost(energy_kwh, width, self.depth_eur_per_kwh)
+        )
 
     def _held(self, step_h: Floats, energy_kwh: Floats) -> float:
         held = self.dwell_at(energy_kwh)
@@ -217,7 +221,9 @@ def worn(model: Model, soh: float, temperature_c: float = 20.0) -> Population:
     Every day it goes from 80 % down to 60 % and back. A cell that never gets so far is as it is after
     40 years; none is younger than :data:`YOUNGEST_D`.
     """
-    soc = np.interp(np.arange(1.0, 25.0), [0.0, 8.0, 9.0, 17.0, 18.0, 24.0], [0.8, 0.8, 0.7, 0.7, 0.6, 0.8])
+    soc = np.interp(
+        np.arange(1.0, 25.0), [0.0, 8.0, 9.0, 17.0, 18.0, 24.0], [0.8, 0.8, 0.7, 0.7, 0.6, 0.8]
+    )
     cell = advance(fresh(model), np.array([[0.8]]), np.array([[temperature_c]]), 1.0)
     for days in (YOUNGEST_D, *[5] * ((OLDEST_D - YOUNGEST_D) // 5)):
         path = np.tile(soc, days)[None]
@@ -276,7 +282,9 @@ def marginal(
         dwell_eur_per_kwh_h=slopes / worth.capacity_kwh,
         dwell_eur_per_h=float(hull[0]),
         depth_kwh=worth.capacity_kwh,
-        depth_eur_per_kwh=_by_depth(population, _pieces(population, worth, day, day.giving), mean) * eur / worth.capacity_kwh,
+        depth_eur_per_kwh=_by_depth(population, _pieces(population, worth, day, day.giving), mean)
+        * eur
+        / worth.capacity_kwh,
         other_eur_per_h=0.0,
         other_by_depth_eur_per_h=0.0,
         soc=soc,
@@ -329,7 +337,9 @@ def cost_of_life(
     opened = np.stack([_open(population, timed), _open(after, timed)])
     grown = after.parts[:, : len(parts)] - population.parts[:, : len(parts)]
     calendar = grown @ timed + opened[1, :, 1] - opened[0, :, 1]
-    loss = population.relative_capacity - after.relative_capacity + opened[1, :, 0] - opened[0, :, 0]
+    loss = (
+        population.relative_capacity - after.relative_capacity + opened[1, :, 0] - opened[0, :, 0]
+    )
     eur = worth.eur_per_capacity
     hours = after.outside_h - population.outside_h
     whole = float(np.broadcast_to(np.asarray(step_h, dtype=np.float64), cells.shape[1:]).sum())
@@ -400,7 +410,9 @@ def _by_depth(population: Population, pieces: Floats, mean: Floats) -> Floats:
     return np.maximum(np.diff(hull) / np.diff(edges), 0.0)
 
 
-def _loss(population: Population, piece: Floats, *, hours: float = 0.0, swing: float = 0.0) -> float:
+def _loss(
+    population: Population, piece: Floats, *, hours: float = 0.0, swing: float = 0.0
+) -> float:
     """Loss of relative capacity if so many hours, and so much up and down, of a piece came now."""
     return float(_losses(population, piece[None], hours, swing)[0])
 
@@ -496,10 +508,12 @@ def _notes(
             f"{soc[at]:.0%}"
         )
     lowest = int(rate.argmin())
-    if 0 < lowest and rate[0] - rate[lowest] > _ROUGH * span:
+    if lowest > 0 and rate[0] - rate[lowest] > _ROUGH * span:
         notes.append(f"it rests best at {soc[lowest]:.0%}, not at the lowest charge")
     if secant < 0:
-        notes.append("the model ages less with these cycles than without: discharging costs nothing")
+        notes.append(
+            "the model ages less with these cycles than without: discharging costs nothing"
+        )
     fitted = model.fitted
     cells = worth.cells(day.soc)
     depth, warm = float(np.ptp(cells)), np.asarray(day.temperature_c)
@@ -510,5 +524,7 @@ def _notes(
     ):
         if low < least - 1e-6 or high > most + 1e-6:
             shown = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
-            notes.append(f"outside what the model was fitted to: {name} {shown}, not {least:g} to {most:g}")
+            notes.append(
+                f"outside what the model was fitted to: {name} {shown}, not {least:g} to {most:g}"
+            )
     return tuple(notes)
