@@ -87,6 +87,54 @@ def fleet(count: int, variant: Literal["core", "full"] = "core", seed: int = 0) 
     )
 
 
+def rich(count: int, seed: int = 0) -> Problem:
+    """:func:`fleet` ("full") with a day of two stays for each vehicle, and a price on a high charge level.
+
+    The stay is cut in two by a trip of one to three hours that takes 5 to 15 % of the battery; what is
+    wanted at the end is wanted then. Every hour plugged in costs more the fuller the cells are, above
+    60 % and again above 80 %, and a little below 20 %.
+    """
+    problem = fleet(count, "full", seed)
+    rng = np.random.default_rng(seed + 104729 * count)
+    visits = problem.visits
+    stay = visits.depart - visits.arrive
+    away = np.minimum(rng.integers(4, 13, count), stay - 4)
+    leaves = visits.arrive + ((stay - away) * rng.uniform(0.3, 0.7, count)).astype(np.int64)
+    returns = leaves + away
+    capacity = visits.max_kwh / 0.95
+    per_step = 0.85 * visits.charge_kw * visits.charge_efficiency * STEP_H
+    least = visits.energy_kwh - visits.min_kwh + per_step * (leaves - visits.arrive)
+    trip = np.minimum(np.round(capacity * rng.uniform(0.05, 0.15, count), 3), least)
+    reach = visits.energy_kwh + per_step * (stay - away)
+    target = np.maximum(np.minimum(visits.target_kwh, reach - trip), visits.min_kwh)
+    none = np.full(count, np.nan)
+    twice = {
+        name: np.concatenate((getattr(visits, name), getattr(visits, name)))
+        for name in (
+            "min_kwh", "max_kwh", "charge_kw", "discharge_kw", "charge_efficiency",
+            "discharge_efficiency", "wear_eur_per_kwh", "value_eur_per_kwh",
+        )
+    }  # fmt: skip
+    levels = np.array([0.0, 0.2, 0.6, 0.8]) * capacity[:, None]
+    slopes = rng.uniform(0.5, 1.5, count)[:, None] * np.array([-2e-4, 0.0, 4e-4, 1.2e-3])
+    return replace(
+        problem,
+        visits=Visits(
+            id=(*visits.id, *(f"{name} again" for name in visits.id)),
+            node=visits.node * 2,
+            arrive=np.concatenate((visits.arrive, returns)),
+            depart=np.concatenate((leaves, visits.depart)),
+            energy_kwh=np.concatenate((visits.energy_kwh, none)),
+            target_kwh=np.concatenate((none, target)),
+            dwell_kwh=np.concatenate((levels, levels)),
+            dwell_eur_per_kwh_h=np.concatenate((slopes, slopes)),
+            after=(*("",) * count, *visits.id),
+            trip_kwh=np.concatenate((none, trip)),
+            **twice,
+        ),
+    )
+
+
 def changed(problem: Problem, seed: int, *, prices: bool) -> Problem:
     """The problem a little later: 3 % of the vehicles are others, and prices and load if wanted.
 

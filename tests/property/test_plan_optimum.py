@@ -11,9 +11,7 @@ from plan_problems import optimum, problems, scale_of, vehicle, with_visits
 
 from gridleaf.plan import Plan, Problem, Rows, bill, fallback, penalties, solve, verify
 
-EXTENSIVE = (
-    "energy_kwh target_kwh min_kwh max_kwh charge_kw discharge_kw dwell_kwh trip_kwh"
-)
+EXTENSIVE = "energy_kwh target_kwh min_kwh max_kwh charge_kw discharge_kw dwell_kwh trip_kwh"
 
 
 def scaled(part: object, names: str, factor: float | np.ndarray) -> dict[str, np.ndarray]:
@@ -230,7 +228,9 @@ def test_money_never_decides_against_energy_nor_energy_against_a_limit(problem: 
     anything_goes = replace(
         free,
         visits=replace(
-            visits, target_kwh=none * np.nan, min_kwh=np.where(
+            visits,
+            target_kwh=none * np.nan,
+            min_kwh=np.where(
                 np.isnan(visits.energy_kwh),
                 visits.min_kwh,
                 np.minimum(visits.min_kwh, visits.energy_kwh),

@@ -94,6 +94,7 @@ def summary(result: Plan, faults: list[str], failure: str | None) -> dict[str, A
         "gap": result.gap,
         "seconds": result.seconds,
         "unmet_kwh": float(result.unmet_kwh.sum()),
+        "trip_unmet_kwh": float(result.trip_unmet_kwh.sum()),
         "over_limit_kw": float(result.over_limit_kw.max(initial=0.0)),
         "verified": not faults,
         "problems": faults,
@@ -103,16 +104,23 @@ def summary(result: Plan, faults: list[str], failure: str | None) -> dict[str, A
 
 def _show(problem: Problem, result: Plan, faults: list[str], failure: str | None) -> None:
     console = Console(highlight=False)
-    costs = bill(problem, result.charge_kw, result.discharge_kw)
+    costs = bill(
+        problem,
+        result.charge_kw,
+        result.discharge_kw,
+        trip_unmet_kwh=result.trip_unmet_kwh if result.trip_unmet_kwh.size else None,
+    )
     console.print(_node_table(problem, result, costs))
     hours = problem.step_h
     lines = {
         "charged": f"{(result.charge_kw @ hours).sum():.2f} kWh",
         "discharged": f"{(result.discharge_kw @ hours).sum():.2f} kWh",
         "unmet": f"{result.unmet_kwh.sum():.2f} kWh",
+        "lacking on trips": f"{result.trip_unmet_kwh.sum():.2f} kWh",
         "energy": f"{costs.energy_eur.sum():.4f} EUR",
         "demand charge": f"{costs.demand_eur.sum():.4f} EUR",
         "wear": f"{costs.wear_eur:.4f} EUR",
+        "dwell": f"{costs.dwell_eur:.4f} EUR",
         "value left in batteries": f"{0.0 - costs.value_eur:.4f} EUR",
         "penalties (no money)": f"{costs.penalty_eur:.4f} EUR",
         "objective": f"{result.objective_eur:.4f} EUR",

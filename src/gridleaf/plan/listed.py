@@ -84,11 +84,19 @@ def _raise(
             if at - low < high - at:
                 low -= 1
                 for to in range(low, at):
-                    slopes[to], lengths[to], tags[to] = slopes[to + 1], lengths[to + 1], tags[to + 1]
+                    slopes[to], lengths[to], tags[to] = (
+                        slopes[to + 1],
+                        lengths[to + 1],
+                        tags[to + 1],
+                    )
                 at -= 1
             else:
                 for to in range(high, at, -1):
-                    slopes[to], lengths[to], tags[to] = slopes[to - 1], lengths[to - 1], tags[to - 1]
+                    slopes[to], lengths[to], tags[to] = (
+                        slopes[to - 1],
+                        lengths[to - 1],
+                        tags[to - 1],
+                    )
                 high += 1
             lengths[at] = x
             lengths[at + 1] = length - x

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gridleaf.plan.problem import Floats, Ints, Visits, filled, predecessors, waves
 
@@ -105,9 +106,9 @@ class Holding:
         return self.cost(energy_kwh[:, None])[:, 0]
 
     @property
-    def costs(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def costs(self) -> NDArray[np.bool_]:
         """Which pay anything ``(N,)``."""
-        return self.slope.any(axis=1)
+        return np.asarray(np.any(self.slope != 0, axis=1))
 
 
 def dwelling(visits: Visits) -> Holding:

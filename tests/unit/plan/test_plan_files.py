@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.instances import depot, fleet
+from benchmarks.instances import depot, fleet, rich
 from small_problems import ONE_CAR, ONE_SITE, small
 
 from gridleaf.domain.errors import ProblemError
@@ -56,8 +56,10 @@ def same(first: Problem, second: Problem) -> None:
         small({"depart": [2]}, {"import_price_eur_per_kwh": [0.1]}, step_h=[1, 1, 1]),
         small({"depart": [2]}, {"import_price_eur_per_kwh": [0.1]}, step_h=[1, 2, 1]),
         small({name: [] for name in ONE_CAR}),
+        rich(10),
+        small({"dwell_kwh": [[5, 8]], "dwell_eur_per_kwh_h": [[0, 0.1]]}),
     ],
-    ids=["depot", "fleet", "small", "rows", "constant", "unequal", "nobody"],
+    ids=["depot", "fleet", "small", "rows", "constant", "unequal", "nobody", "rich", "dwell"],
 )
 def test_a_problem_survives_its_file(problem: Problem, kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"problem.{kind}"
@@ -66,7 +68,7 @@ def test_a_problem_survives_its_file(problem: Problem, kind: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["json", "npz"])
-@pytest.mark.parametrize("problem", [depot(), small({name: [] for name in ONE_CAR})])
+@pytest.mark.parametrize("problem", [depot(), small({name: [] for name in ONE_CAR}), rich(5)])
 def test_a_plan_survives_its_file(problem: Problem, kind: str, tmp_path: Path) -> None:
     for plan in (solve(problem), fallback(problem)):
         path = tmp_path / f"plan.{kind}"
@@ -95,6 +97,15 @@ def test_columns_that_are_absent_hold_their_defaults() -> None:
     assert nodes.parent == ("",)
     assert np.isnan(nodes.export_price_eur_per_kwh).all()
     assert nodes.load_kw.tolist() == [[0, 0, 0, 0]]
+
+
+def test_levels_may_be_fewer_for_some_and_none_for_others() -> None:
+    columns = {name: column * 3 for name, column in ONE_CAR.items()} | {"id": ["a", "b", "c"]}
+    levels = {"dwell_kwh": [[5, 8, 9], None, [7]], "dwell_eur_per_kwh_h": [[0, 1, 2], None, [3]]}
+    visits = problem_of(DOCUMENT | {"visits": columns | levels}).visits
+    nan = math.nan
+    np.testing.assert_array_equal(visits.dwell_kwh, [[5, 8, 9], [nan] * 3, [7, nan, nan]])
+    assert visits.after is None
 
 
 def test_a_number_a_row_and_null_may_stand_beside_each_other() -> None:
