@@ -61,50 +61,52 @@ LAW_COLUMNS: Final = 8
 
 ANCHOR: Final = 0
 SOC: Final = 1
-SCALED: Final = 2
-TEMPERATURE: Final = 3
-DIRECTION: Final = 4
-THROUGHPUT: Final = 5
-HOURS: Final = 6
-SWING: Final = 7
-MOVING: Final = 8
+TEMPERATURE: Final = 2
+DIRECTION: Final = 3
+THROUGHPUT: Final = 4
+LOW: Final = 5
+HIGH: Final = 6
+HOURS: Final = 7
+SWING: Final = 8
 CHARGED: Final = 9
 CHARGING_H: Final = 10
 DISCHARGED: Final = 11
 DISCHARGING_H: Final = 12
-LOW: Final = 13
-HIGH: Final = 14
-COLD: Final = 15
-HOT: Final = 16
-CHARGE_C: Final = 17
-DISCHARGE_C: Final = 18
-SUM_SOC: Final = 19
-SUM_CUBE: Final = 20
-SUM_T: Final = 21
-SUM_T2: Final = 22
-SUM_T3: Final = 23
-SUM_U: Final = 24
-SUM_U2: Final = 25
-SUM_U3: Final = 26
-SUM_V: Final = 27
-SUM_V2: Final = 28
-SUM_RATE: Final = 29
-RATE: Final = 32
-PIECE: Final = 35
-"""A piece is a row of these: where it began, its last sample, sums over its time [h], extremes.
+SUM_SOC: Final = 13
+SUM_T: Final = 14
+SUM_T2: Final = 15
+SUM_T3: Final = 16
+SUM_CUBE: Final = 17
+SUM_U: Final = 17
+SUM_U2: Final = 18
+SUM_U3: Final = 19
+SUM_V: Final = 20
+SUM_V2: Final = 21
+OUT: Final = 22
+SUM_RATE: Final = 27
+RATE: Final = 30
+PIECE: Final = 33
+UNKNOWN: Final = -1.0
+"""A piece is a row of these: where it began, its last sample, sums over its time [h], the last rates.
 
-SoC and its sums are of the scaled SoC, but for ``ANCHOR``, ``SOC`` and ``THROUGHPUT``; temperatures
-are [°C], their sums around 25 °C. ``U`` and ``V`` are two products that one model needs.
+``ANCHOR`` is UNKNOWN before the first sample. ``ANCHOR``, ``SOC``, ``LOW``, ``HIGH`` and ``THROUGHPUT``
+are of SoC as it came, the rest of scaled SoC. Temperatures are [°C], their sums around 25 °C. ``CUBE``
+is of SoC around a half; ``U`` and ``V`` are SoC and its root over the cube of temperature. ``OUT``:
+hours outside in all, by temperature, by SoC and by the two C-rates.
 """
 
 ANY: Final = 0
 OUT_TEMPERATURE: Final = 1
-OUT_DEPTH: Final = 2
-OUT_SOC: Final = 3
-OUT_CHARGE: Final = 4
-OUT_DISCHARGE: Final = 5
+OUT_SOC: Final = 2
+OUT_CHARGE: Final = 3
+OUT_DISCHARGE: Final = 4
+OUT_DEPTH: Final = 5
 OUT_RATE: Final = 6
 REASONS: Final = 7
+TINY: Final = 1e-6
+"""So little over a limit is rounding."""
+SHALLOW: Final = 1e-3
+"""A swing below this is rest and has no depth."""
 
 PIECE_H: Final = 24.0
 PIECE_EFC: Final = 1.0
@@ -129,6 +131,16 @@ COEFFICIENTS: Final = 16
 
 
 @inlined
+def _longer(e: float, p: float) -> float:
+    """``(1 + e)**p``, most often for a small ``e``."""
+    if e > 0.01:
+        return (1.0 + e) ** p
+    return 1.0 + p * e * (1.0 + (p - 1.0) / 2.0 * e * (
+        1.0 + (p - 2.0) / 3.0 * e * (1.0 + (p - 3.0) / 4.0 * e * (1.0 + (p - 4.0) / 5.0 * e))
+    ))
+
+
+@inlined
 def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> float:
     """A part after ``dx`` more, from the place on its law where it stands."""
     if dx <= 0.0:
@@ -141,9 +153,7 @@ def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> fl
         if y <= 0.0:
             return k * dx**p
         stood = (y / k) ** (1.0 / p)
-        if stood < dx:
-            return k * (stood + dx) ** p
-        return y * (1.0 + dx / stood) ** p
+        return k * (stood + dx) ** p if stood < dx else y * _longer(dx / stood, p)
     if k <= 0.0 or p <= 0.0 or y >= end:
         return y
     if y <= 0.0:
@@ -152,7 +162,7 @@ def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> fl
     stood = z ** (1.0 / p) / k
     if stood < dx:
         return end * math.tanh(0.5 * (k * (stood + dx)) ** p)
-    return end * math.tanh(0.5 * z * (1.0 + dx / stood) ** p)
+    return end * math.tanh(0.5 * z * _longer(dx / stood, p))
 
 
 @inlined
@@ -265,11 +275,18 @@ def _nodes(mean: float, square: float, cube: float) -> tuple[float, float, float
 
 
 @inlined
+def _scaled(soc: float, anchor: float, q: float) -> float:
+    return min(max(anchor + (soc - anchor) / q, 0.0), 1.0)
+
+
+@inlined
 def _rates(code: int, piece: Any, laws: Any, q: float, rates: Any) -> bool:
     """Fill in what the history sets of ``k``, ``p`` and ``end``; True where a rate was limited."""
     h = piece[HOURS]
-    depth = piece[HIGH] - piece[LOW]
-    c = q * piece[MOVING] / h
+    low = _scaled(piece[LOW], piece[ANCHOR], q)
+    high = _scaled(piece[HIGH], piece[ANCHOR], q)
+    depth = high - low
+    c = q * (piece[CHARGED] + piece[DISCHARGED]) / h
     c_in = q * piece[CHARGED] / piece[CHARGING_H] if piece[CHARGING_H] > 0.0 else 0.0
     c_out = q * piece[DISCHARGED] / piece[DISCHARGING_H] if piece[DISCHARGING_H] > 0.0 else 0.0
     soc = piece[SUM_SOC] / h
@@ -349,7 +366,6 @@ def _rates(code: int, piece: Any, laws: Any, q: float, rates: Any) -> bool:
         )
         limited = end < 0.15
         rates[1, 2] = max(0.15, end)
-        low, high = piece[LOW], piece[HIGH]
         rates[1, 1] = share * _nca_exponent(cold, depth, c_in, c_out, low, high) + (
             1.0 - share
         ) * _nca_exponent(hot, depth, c_in, c_out, low, high)
@@ -385,60 +401,44 @@ def _step(code: int, laws: Any, rates: Any, y: Any, days: float, efc: float) -> 
 
 
 @inlined
-def _mark(piece: Any, limits: Any, q: float, limited: bool, outside: Any) -> None:
-    """Count the hours of a piece that is outside the fitted range, by reason."""
-    tiny = 1e-6
-    depth = piece[HIGH] - piece[LOW]
-    h = piece[HOURS]
-    temperature = piece[COLD] < limits[0] - tiny or piece[HOT] > limits[1] + tiny
-    deep = depth > 1e-3 and (depth < limits[2] - tiny or depth > limits[3] + tiny)
-    soc = piece[LOW] < limits[4] - tiny or piece[HIGH] > limits[5] + tiny
-    fast = q * piece[CHARGE_C] > limits[6] + tiny
-    drained = q * piece[DISCHARGE_C] > limits[7] + tiny
-    outside[OUT_TEMPERATURE] += h if temperature else 0.0
-    outside[OUT_DEPTH] += h if deep else 0.0
-    outside[OUT_SOC] += h if soc else 0.0
-    outside[OUT_CHARGE] += h if fast else 0.0
-    outside[OUT_DISCHARGE] += h if drained else 0.0
-    outside[OUT_RATE] += h if limited else 0.0
-    if temperature or deep or soc or fast or drained or limited:
-        outside[ANY] += h
+def _count(piece: Any, limits: Any, q: float, limited: bool, outside: Any) -> None:
+    """Count the hours of a piece that are outside the fitted range, by reason."""
+    depth = _scaled(piece[HIGH], piece[ANCHOR], q) - _scaled(piece[LOW], piece[ANCHOR], q)
+    deep = depth > SHALLOW and (depth < limits[2] - TINY or depth > limits[3] + TINY)
+    outside[ANY] += piece[HOURS] if deep or limited else piece[OUT]
+    for reason in range(1, 5):
+        outside[reason] += piece[OUT + reason]
+    if deep:
+        outside[OUT_DEPTH] += piece[HOURS]
+    if limited:
+        outside[OUT_RATE] += piece[HOURS]
 
 
 @inlined
-def _lookup(
-    table: Any, soc: float, temperature_c: float, rates: int
-) -> tuple[float, float, float]:
-    if soc < FIRST_KNOT:
-        x = LOW_CELLS * math.sqrt(soc / FIRST_KNOT)
-        i = min(int(x), LOW_CELLS - 1)
-        x -= i
-    else:
-        x = (soc - FIRST_KNOT) / FINE
-        i = int(x)
-        x -= i
-        i += LOW_CELLS
-    w = (temperature_c - COLDEST_C) / CELL_C
-    w = min(max(w, 0.0), TEMPERATURE_CELLS - 1e-9)
-    j = int(w)
-    w -= j
-    a = b = c = 0.0
-    if rates > 0:
-        a = _cubic(table[i, j, 0], x, w)
-    if rates > 1:
-        b = _cubic(table[i, j, 1], x, w)
-    if rates > 2:
-        c = _cubic(table[i, j, 2], x, w)
-    return a, b, c
-
-
-@inlined
-def _cubic(m: Any, x: float, w: float) -> float:
+def _cubic(m: Any, x: Any, w: Any) -> Any:
     a = m[0] + x * (m[4] + x * (m[8] + x * m[12]))
     b = m[1] + x * (m[5] + x * (m[9] + x * m[13]))
     c = m[2] + x * (m[6] + x * (m[10] + x * m[14]))
     d = m[3] + x * (m[7] + x * (m[11] + x * m[15]))
     return a + w * (b + w * (c + w * d))
+
+
+@inlined
+def _cell(soc: float) -> float:
+    """Place of a SoC in the table: its cell, and how far through it."""
+    if soc < FIRST_KNOT:
+        return LOW_CELLS * math.sqrt(soc / FIRST_KNOT)
+    return LOW_CELLS + (soc - FIRST_KNOT) * (1.0 / FINE)
+
+
+@inlined
+def _look_up(table: Any, soc: float, temperature_c: float, rates_of: int, found: Any) -> None:
+    """The rates at one place."""
+    x = _cell(soc)
+    w = min((temperature_c - COLDEST_C) * (1.0 / CELL_C), TEMPERATURE_CELLS - 1e-9)
+    i, j = int(x), int(w)
+    for rate in range(rates_of):
+        found[rate] = _cubic(table[i, j, rate], np.float32(x - i), np.float32(w - j))
 
 
 @compiled
@@ -462,53 +462,75 @@ def carry(
 ) -> None:
     """Carry cells (rows) over samples (columns) that end steps of ``hours``; the last arrays change.
 
-    A cell whose ``ANCHOR`` is NaN begins at its first sample, which then is no step.
+    A cell whose ``ANCHOR`` is UNKNOWN begins at its first sample, which then is no step.
     """
-    p = np.empty(PIECE)
+    steps = soc.shape[1]
     rates = np.empty((PARTS, 3))
+    found = np.zeros(3)
+    scaled = np.empty(steps + 1)
+    warm = np.empty(steps + 1)
     for n in range(soc.shape[0]):
-        for m in range(PIECE):
-            p[m] = piece_in[n, m]
+        p = piece_out[n]
+        p[:] = piece_in[n]
         begin = 0
-        if math.isnan(p[ANCHOR]):
+        if p[ANCHOR] == UNKNOWN:
             begin = 1
-            p[:] = 0.0
             p[ANCHOR] = p[SOC] = soc[n, 0]
             p[TEMPERATURE] = temperature_c[n, 0]
-            _begin(p, table, rates_of)
-        q = max(capacity[n], LEAST_CAPACITY)
-        for m in range(begin, soc.shape[1]):
-            h = hours[m]
-            now = soc[n, m]
-            change = now - p[SOC]
-            if p[HOURS] > PIECE_H + 1e-6 or (
-                change * p[DIRECTION] < 0.0 and p[THROUGHPUT] > 2.0 * PIECE_EFC
-            ):
+            _begin(p, table, rates_of, found)
+        while begin < steps:
+            end, ended = _until(p, hours, soc[n], begin)
+            q = max(capacity[n], LEAST_CAPACITY)
+            if end > begin:
+                h, s, t = hours[begin:end], soc[n, begin:end], temperature_c[n, begin:end]
+                _extend(code, p, table, rates_of, limits, q, h, s, t, scaled, warm, found)
+            if ended:
                 full = 0.5 * q * p[SWING]
                 limited = _rates(code, p, laws, q, rates)
-                _mark(p, limits, q, limited, outside[n])
+                _count(p, limits, q, limited, outside[n])
                 _step(code, laws, rates, y[n], speed[n] * p[HOURS] / 24.0, speed[n] * full)
                 efc[n] += full
                 capacity[n] = _capacity(code, laws, y[n])
                 resistance[n] = _resistance(code, laws, y[n])
-                q = max(capacity[n], LEAST_CAPACITY)
                 p[ANCHOR] = p[SOC]
-                _begin(p, table, rates_of)
-            scaled = min(max(p[ANCHOR] + (now - p[ANCHOR]) / q, 0.0), 1.0)
-            warm = temperature_c[n, m]
-            _extend(code, p, table, rates_of, h, now, change, scaled, warm)
-        for m in range(PIECE):
-            piece_out[n, m] = p[m]
+                _begin(p, table, rates_of, found)
+            begin = end
 
 
 @inlined
-def _begin(p: Any, table: Any, rates_of: int) -> None:
+def _begin(p: Any, table: Any, rates_of: int, found: Any) -> None:
     """A piece begins where the last one ended."""
-    for m in range(THROUGHPUT, RATE):
+    p[THROUGHPUT] = 0.0
+    p[LOW] = p[HIGH] = p[ANCHOR]
+    for m in range(HOURS, RATE):
         p[m] = 0.0
-    p[SCALED] = p[LOW] = p[HIGH] = p[ANCHOR]
-    p[COLD] = p[HOT] = p[TEMPERATURE]
-    p[RATE], p[RATE + 1], p[RATE + 2] = _lookup(table, p[SCALED], p[TEMPERATURE], rates_of)
+    _look_up(table, p[ANCHOR], p[TEMPERATURE], rates_of, found)
+    for rate in range(rates_of):
+        p[RATE + rate] = found[rate]
+
+
+@inlined
+def _until(p: Any, hours: Any, soc: Any, begin: int) -> tuple[int, bool]:
+    """How many samples still belong to the piece, and whether it then ends."""
+    h, was, travelled, direction = p[HOURS], p[SOC], p[THROUGHPUT], p[DIRECTION]
+    low, high = p[LOW], p[HIGH]
+    end = begin
+    ended = False
+    while end < soc.shape[0]:
+        change = soc[end] - was
+        if h > PIECE_H + TINY or (travelled > 2.0 * PIECE_EFC and change * direction < 0.0):
+            ended = True
+            break
+        h += hours[end]
+        travelled += abs(change)
+        if change != 0.0:
+            direction = change
+        was = soc[end]
+        low = was if was < low else low
+        high = was if was > high else high
+        end += 1
+    p[HOURS], p[THROUGHPUT], p[DIRECTION], p[LOW], p[HIGH] = h, travelled, direction, low, high
+    return end, ended
 
 
 @inlined
@@ -517,64 +539,99 @@ def _extend(
     p: Any,
     table: Any,
     rates_of: int,
-    h: float,
-    now: float,
-    change: float,
-    scaled: float,
-    warm: float,
+    limits: Any,
+    q: float,
+    hours: Any,
+    soc: Any,
+    temperature_c: Any,
+    scaled: Any,
+    warm: Any,
+    found: Any,
 ) -> None:
-    """One step more: both of its ends weigh half of it."""
-    half = 0.5 * h
-    was, cool = p[SCALED], p[TEMPERATURE]
-    moved = scaled - was
-    p[HOURS] += h
-    p[THROUGHPUT] += abs(change)
-    p[SWING] += abs(moved)
-    if change != 0.0:
-        p[DIRECTION] = change
-    if moved > RESTING_C * h:
-        p[MOVING] += moved
-        p[CHARGED] += moved
-        p[CHARGING_H] += h
-        p[CHARGE_C] = max(p[CHARGE_C], moved / h)
-    elif moved < -RESTING_C * h:
-        p[MOVING] -= moved
-        p[DISCHARGED] -= moved
-        p[DISCHARGING_H] += h
-        p[DISCHARGE_C] = max(p[DISCHARGE_C], -moved / h)
-    p[LOW] = min(p[LOW], scaled)
-    p[HIGH] = max(p[HIGH], scaled)
-    p[COLD] = min(p[COLD], warm)
-    p[HOT] = max(p[HOT], warm)
-    p[SUM_SOC] += half * (was + scaled)
-    p[SUM_CUBE] += half * ((was - 0.5) ** 3 + (scaled - 0.5) ** 3)
-    a, b = cool - 25.0, warm - 25.0
-    p[SUM_T] += half * (a + b)
-    p[SUM_T2] += half * (a * a + b * b)
-    p[SUM_T3] += half * (a * a * a + b * b * b)
+    """Some steps more: both ends of each weigh half of it."""
+    steps = len(hours)
+    anchor, worn = p[ANCHOR], 1.0 / q
+    scaled[0] = _scaled(p[SOC], anchor, q)
+    warm[0] = p[TEMPERATURE] - 25.0
+    for k in range(steps):
+        x = anchor + (soc[k] - anchor) * worn
+        x = x if x > 0.0 else 0.0
+        scaled[k + 1] = x if x < 1.0 else 1.0
+        warm[k + 1] = temperature_c[k] - 25.0
+    swing = charged = charging_h = discharged = discharging_h = 0.0
+    out = out_t = out_s = out_in = out_out = 0.0
+    cold, hot, low, high = limits[0] - TINY, limits[1] + TINY, limits[4] - TINY, limits[5] + TINY
+    fast, drain = (limits[6] + TINY) * worn, (limits[7] + TINY) * worn
+    for k in range(steps):
+        h, s, t = hours[k], scaled[k + 1], temperature_c[k]
+        moved = s - scaled[k]
+        swing += abs(moved)
+        charged += moved if moved > RESTING_C * h else 0.0
+        charging_h += h if moved > RESTING_C * h else 0.0
+        discharged -= moved if moved < -RESTING_C * h else 0.0
+        discharging_h += h if moved < -RESTING_C * h else 0.0
+        wrong_t = h if (t < cold) | (t > hot) else 0.0
+        wrong_s = h if (s < low) | (s > high) else 0.0
+        wrong_in = h if moved > fast * h else 0.0
+        wrong_out = h if moved < -drain * h else 0.0
+        out_t += wrong_t
+        out_s += wrong_s
+        out_in += wrong_in
+        out_out += wrong_out
+        out += h if wrong_t + wrong_s + wrong_in + wrong_out > 0.0 else 0.0
+    sum_s = sum_t = sum_t2 = sum_t3 = 0.0
+    for k in range(steps):
+        half = 0.5 * hours[k]
+        a, b = warm[k], warm[k + 1]
+        sum_s += half * (scaled[k] + scaled[k + 1])
+        sum_t += half * (a + b)
+        sum_t2 += half * (a * a + b * b)
+        sum_t3 += half * (a * a * a + b * b * b)
+    p[SWING] += swing
+    p[CHARGED] += charged
+    p[CHARGING_H] += charging_h
+    p[DISCHARGED] += discharged
+    p[DISCHARGING_H] += discharging_h
+    p[OUT] += out
+    p[OUT + OUT_TEMPERATURE] += out_t
+    p[OUT + OUT_SOC] += out_s
+    p[OUT + OUT_CHARGE] += out_in
+    p[OUT + OUT_DISCHARGE] += out_out
+    p[SUM_SOC] += sum_s
+    p[SUM_T] += sum_t
+    p[SUM_T2] += sum_t2
+    p[SUM_T3] += sum_t3
+    if code == LFP_SONY:
+        for k in range(steps):
+            a, b = scaled[k] - 0.5, scaled[k + 1] - 0.5
+            p[SUM_CUBE] += 0.5 * hours[k] * (a * a * a + b * b * b)
     if code == NCA_SONY:
-        a = ((KELVIN + 45.0) / (cool + KELVIN)) ** 3
-        b = ((KELVIN + 45.0) / (warm + KELVIN)) ** 3
-        u, w = was * a, scaled * b
+        _stretch(p, hours, scaled, warm)
+    for k in range(steps):
+        half = 0.5 * hours[k]
+        _look_up(table, scaled[k + 1], temperature_c[k], rates_of, found)
+        for rate in range(rates_of):
+            p[SUM_RATE + rate] += half * (p[RATE + rate] + found[rate])
+            p[RATE + rate] = found[rate]
+    p[SOC] = soc[steps - 1]
+    p[TEMPERATURE] = temperature_c[steps - 1]
+
+
+@inlined
+def _stretch(p: Any, hours: Any, scaled: Any, warm: Any) -> None:
+    """The sums over SoC and the cube of temperature that one model needs."""
+    for k in range(len(hours)):
+        half = 0.5 * hours[k]
+        a = (KELVIN + 45.0) / (warm[k] + KELVIN + 25.0)
+        b = (KELVIN + 45.0) / (warm[k + 1] + KELVIN + 25.0)
+        a, b = a * a * a, b * b * b
+        u, w = scaled[k] * a, scaled[k + 1] * b
         p[SUM_U] += half * (u + w)
         p[SUM_U2] += half * (u * u + w * w)
         p[SUM_U3] += half * (u * u * u + w * w * w)
-        u, w = math.sqrt(was) * a, math.sqrt(scaled) * b
+        u, w = math.sqrt(scaled[k]) * a, math.sqrt(scaled[k + 1]) * b
         p[SUM_V] += half * (u + w)
         p[SUM_V2] += half * (u * u + w * w)
-    if rates_of > 0:
-        one, two, three = _lookup(table, scaled, warm, rates_of)
-        p[SUM_RATE] += half * (p[RATE] + one)
-        p[RATE] = one
-        if rates_of > 1:
-            p[SUM_RATE + 1] += half * (p[RATE + 1] + two)
-            p[RATE + 1] = two
-        if rates_of > 2:
-            p[SUM_RATE + 2] += half * (p[RATE + 2] + three)
-            p[RATE + 2] = three
-    p[SCALED] = scaled
-    p[SOC] = now
-    p[TEMPERATURE] = warm
 
 
 @compiled

@@ -13,7 +13,7 @@ from gridleaf.battery.ageing.stress import KELVIN, Floats
 from gridleaf.battery.ageing.tables import table
 from gridleaf.domain.errors import ConfigError
 
-REASONS = ("temperature", "depth", "soc", "charge rate", "discharge rate", "rate")
+REASONS = ("temperature", "soc", "charge rate", "discharge rate", "depth", "rate")
 """Why a history is outside what a model was fitted to; ``rate``: a rate had to be limited."""
 
 
@@ -60,7 +60,7 @@ def fresh(model: Model, n: int = 1, *, speed: ArrayLike = 1.0) -> Population:
     """
     starts = [part.start for part in model.parts]
     piece = np.zeros((n, kernel.PIECE))
-    piece[:, kernel.ANCHOR] = np.nan
+    piece[:, kernel.ANCHOR] = kernel.UNKNOWN
     return Population(
         model=model,
         relative_capacity=np.ones(n),
@@ -181,24 +181,22 @@ def _marginal(
     pieces[..., kernel.HOURS] = 1.0
     pieces[..., kernel.LOW] = np.maximum(soc - depth / 2.0, 0.0)
     pieces[..., kernel.HIGH] = np.minimum(pieces[..., kernel.LOW] + depth, 1.0)
-    for place in (kernel.MOVING, kernel.CHARGED, kernel.DISCHARGED):
-        pieces[..., place] = c_rate / q
-    pieces[..., kernel.CHARGING_H] = pieces[..., kernel.DISCHARGING_H] = 1.0
+    pieces[..., kernel.ANCHOR] = soc
+    for place in (kernel.CHARGED, kernel.DISCHARGED):
+        pieces[..., place] = c_rate / 2.0 / q
+    pieces[..., kernel.CHARGING_H] = pieces[..., kernel.DISCHARGING_H] = 0.5
     t = temperature - 25.0
     stretch = ((KELVIN + 45.0) / (temperature + KELVIN)) ** 3
     for place, value in (
         (kernel.SUM_SOC, soc),
-        (kernel.SUM_CUBE, (soc - 0.5) ** 3),
         (kernel.SUM_T, t),
         (kernel.SUM_T2, t**2),
         (kernel.SUM_T3, t**3),
-        (kernel.SUM_U, soc * stretch),
-        (kernel.SUM_U2, (soc * stretch) ** 2),
-        (kernel.SUM_U3, (soc * stretch) ** 3),
-        (kernel.SUM_V, np.sqrt(soc) * stretch),
-        (kernel.SUM_V2, soc * stretch**2),
     ):
         pieces[..., place] = value
+    if model.code == kernel.NCA_SONY:
+        pieces[..., kernel.SUM_U : kernel.SUM_V] = (soc * stretch)[..., None] ** [1.0, 2.0, 3.0]
+        pieces[..., kernel.SUM_V : kernel.OUT] = (np.sqrt(soc) * stretch)[..., None] ** [1.0, 2.0]
     for place, rate in enumerate(model.calendar(soc, temperature + KELVIN)):
         pieces[..., kernel.SUM_RATE + place] = rate
     loss = np.empty(wide)
