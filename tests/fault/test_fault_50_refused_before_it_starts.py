@@ -96,6 +96,12 @@ def ended(*words: str) -> int:
         ("[server]\nport = 9000", "server.ocpp_port", "9000"),
         ('[server]\nport = 9000\nhost = "0.0.0.0"', "server.ocpp_port", "9000"),
         ('[storage]\nurl_env = "UNSET_URL"', "storage.url_env", "not set"),
+        (
+            '[[vehicles]]\nid_token = "T"\ncapacity_kwh = 39\nbattery = "nisan-leaf-40"',
+            "vehicles.T.battery",
+            "perhaps nissan-leaf-40",
+        ),
+        ('[defaults]\nbattery = "bolt"', "defaults.battery", "perhaps chevrolet-bolt-60"),
     ],
 )
 def test_what_run_refuses_check_refuses_too_and_nothing_is_opened(

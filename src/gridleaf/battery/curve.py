@@ -4,8 +4,8 @@ The planner's power limits and the simulated vehicles use the same curve. That o
 from its cells (:func:`of_battery`); of any other vehicle nothing is known but its power, and a generic
 one holds: constant up to 80 %, then in a straight line down to a twentieth, which is what constant
 voltage with an exponentially decaying current looks like over the charge (Marra et al., Demand profile
-study of battery electric vehicle under different charging options, IEEE PES General Meeting 2012, doi
-10.1109/PESGM.2012.6345063). ``soc`` is the share of the usable energy.
+study of battery electric vehicle under different charging options, IEEE PES General Meeting 2012).
+``soc`` is the share of the usable energy.
 """
 
 from __future__ import annotations
@@ -75,6 +75,14 @@ def of_battery(battery: str, capacity_kwh: float, temperature_c: float = USUAL_C
     """
     pack = packs.named(battery)
     soc, power = packs.charge_curve(pack, temperature_c, soh_of(pack, capacity_kwh))
+    return PowerCurve(tuple(soc.tolist()), tuple(power.tolist()))
+
+
+@lru_cache(maxsize=4096)
+def given_by(battery: str, capacity_kwh: float, temperature_c: float = USUAL_C) -> PowerCurve:
+    """What a pack of the catalogue can give at its terminals; like :func:`of_battery`."""
+    pack = packs.named(battery)
+    soc, power = packs.discharge_curve(pack, temperature_c, soh_of(pack, capacity_kwh))
     return PowerCurve(tuple(soc.tolist()), tuple(power.tolist()))
 
 

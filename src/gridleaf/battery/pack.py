@@ -251,6 +251,15 @@ def charge_curve(
     return share, np.maximum(power, end)
 
 
+def discharge_curve(
+    pack: Pack, temperature_c: float, soh: float = 1.0, resistance: float = 1.0, points: int = 21
+) -> tuple[Floats, Floats]:
+    """What one pack can give over the share of its usable energy [kW]; like :func:`charge_curve`."""
+    share = np.linspace(0.0, 1.0, points)
+    _, power = _limits(pack, cell_soc(pack, share), temperature_c, soh, resistance)
+    return share, power
+
+
 # -- losses --
 
 

@@ -7,6 +7,7 @@ long it is (Incropera et al., Fundamentals of Heat and Mass Transfer, lumped cap
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -47,14 +48,14 @@ def settle(
     set-point before the step ends it stays there if the cooling can hold it, and goes on beyond it
     otherwise.
     """
-    first, heat, ambient = np.broadcast_arrays(
-        *(np.asarray(x, dtype=np.float64) for x in (temperature_c, heat_kw, ambient_c))
+    first, heat, ambient = (
+        np.asarray(x, dtype=np.float64) for x in (temperature_c, heat_kw, ambient_c)
     )
     tau_h = thermal.heat_capacity_kwh_per_k / thermal.conductance_kw_per_k
     free = ambient + heat / thermal.conductance_kw_per_k
     setpoint, most = thermal.setpoint_c, thermal.cooling_kw
     if most <= 0:
-        return free + (first - free) * np.exp(-dt_h / tau_h), np.zeros_like(free)
+        return free + (first - free) * math.exp(-dt_h / tau_h), np.zeros_like(free)
     cooled = free - most / thermal.conductance_kw_per_k
     on = (first > setpoint) | ((first == setpoint) & (free > setpoint))
     towards = np.where(on, cooled, free)

@@ -210,12 +210,14 @@ def same_token(id_token: str) -> str:
 class Vehicle(_Frozen):
     """A vehicle known to the site, recognised by its ``id_token``; unknown ones use the defaults.
 
-    The case of the letters of a token means nothing.
+    The case of the letters of a token means nothing. ``battery`` is a name of the catalogue
+    (``gridleaf battery list``); ``capacity_kwh`` is what it can use of it today.
     """
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]
     name: str = ""
     capacity_kwh: PackKwh
+    battery: str | None = None
     charge_max_kw: ChargeKw | None = None
     discharge_max_kw: DischargeKw | None = None
     v2g: Flag = True
@@ -239,6 +241,7 @@ class Defaults(_Frozen):
     target_soc: Fraction = 0.8
     reserve_soc: Fraction = 0.3
     capacity_kwh: PackKwh = 50.0
+    battery: str | None = None
     v2g: Flag = False
     wear_per_kwh: Rate = 0.04
 

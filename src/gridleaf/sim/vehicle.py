@@ -1,23 +1,33 @@
 """A vehicle's battery behind its charger: what power it takes, and what that does to its charge.
 
 Power is at the grid side of the charger, + charges. The model of one step is exact for a constant
-setpoint: the time is cut where the law changes (end of a ramp, zero crossing, start of the taper,
-full, empty) and each piece is integrated in closed form.
+setpoint: the time is cut where the law changes (end of a ramp, zero crossing, a point of the charging
+curve, full, empty) and each piece is integrated in closed form.
 
-Above ``taper_soc`` the cells are held at constant voltage and accept, with rising charge, less and
-less: a straight line from ``charge_max_kw`` at ``taper_soc`` to ``cutoff * charge_max_kw`` at full,
-where charging ends. At constant voltage the current decays exponentially, which is this line as a
-function of charge (Marra et al., Demand profile study of battery electric vehicle under different
-charging options, IEEE PES GM 2012, fit the same two phases).
+What the cells accept is a curve over the charge in straight pieces (``battery.curve``). With
+``battery`` it is that of a pack of the catalogue at its temperature, its losses are those of charger
+and resistance at the power of the moment, and they warm it; otherwise it is a generic one, with
+constant efficiencies.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+
+from gridleaf.battery import curve as curves
+from gridleaf.battery import pack as packs
+from gridleaf.battery.converter import Converter, grid_kw, terminal_kw
+from gridleaf.battery.curve import PowerCurve
+from gridleaf.battery.thermal import settle
 
 _TINY = 1e-9
 """Powers [kW] and energies [kWh] closer than this are the same."""
+_FRESH_S = 60.0
+"""Losses and limits of a pack are taken anew after so long [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +43,15 @@ class SimVehicle:
     ac_phases, min_a, step_a
         The onboard charger: phases it uses, the current below which it pauses [A] (IEC 61851-1
         knows no less than 6 A), and the steps in which it follows an offered current [A].
+    battery
+        Name of its pack in the catalogue; "" is a generic one.
+    temperature_c, ambient_c
+        Of a pack of the catalogue, and of the air around it [°C].
     taper_soc, cutoff
-        Where the constant-voltage phase begins, and the fraction of ``charge_max_kw`` at which
-        it ends with a full battery; 1 is a battery without taper.
+        Of a generic battery: where the constant-voltage phase begins, and the fraction of
+        ``charge_max_kw`` at which it ends with a full battery; 1 is a battery without taper.
     charge_efficiency, discharge_efficiency
-        From the grid side to the cells, and back.
+        Of a generic battery, from the grid side to the cells, and back.
     ramp_kw_per_s
         How fast power moves [kW/s].
     min_soc
@@ -61,8 +75,11 @@ class SimVehicle:
     ac_phases: int = 3
     min_a: float = 6.0
     step_a: float = 1.0
-    taper_soc: float = 0.8
-    cutoff: float = 0.05
+    battery: str = ""
+    temperature_c: float = curves.USUAL_C
+    ambient_c: float = curves.USUAL_C
+    taper_soc: float = curves.TAPER_SOC
+    cutoff: float = curves.CUTOFF
     charge_efficiency: float = 0.93
     discharge_efficiency: float = 0.93
     ramp_kw_per_s: float = 2.0
@@ -81,15 +98,21 @@ class SimVehicle:
             raise ValueError(f"{self.id_token}: 0 <= taper_soc < 1 and 0 < cutoff <= 1")
         if not (0 < self.charge_efficiency <= 1 and 0 < self.discharge_efficiency <= 1):
             raise ValueError(f"{self.id_token}: efficiencies must be within 0..1")
-        slope_per_s = self.taper_kw_per_kwh * self.charge_efficiency / 3600
-        if self.ramp_kw_per_s <= slope_per_s * self.charge_max_kw:
+        steepest = max(self.curve.falls) * self.charge_efficiency / 3600
+        if self.ramp_kw_per_s <= steepest * self.charge_max_kw:
             raise ValueError(f"{self.id_token}: the taper falls faster than the power can follow")
 
     @property
-    def taper_kw_per_kwh(self) -> float:
-        """How much less the cells accept for each kWh above ``taper_soc`` [kW/kWh]."""
-        span_kwh = (1 - self.taper_soc) * self.capacity_kwh
-        return (1 - self.cutoff) * self.charge_max_kw / span_kwh
+    def curve(self) -> Accepts:
+        """What the cells accept now."""
+        if self.battery:
+            return _accepts(
+                self.battery,
+                self.capacity_kwh,
+                self.charge_max_kw,
+                float(round(self.temperature_c)),
+            )
+        return _generic(self.capacity_kwh, self.charge_max_kw, self.taper_soc, self.cutoff)
 
     @property
     def full(self) -> bool:
@@ -105,9 +128,59 @@ class SimVehicle:
         """The most the battery takes at its present charge [kW]."""
         if self.full:
             return 0.0
-        line = self.cutoff * self.charge_max_kw
-        line += self.taper_kw_per_kwh * (1 - self.soc) * self.capacity_kwh
-        return min(self.charge_max_kw, line)
+        return min(self.charge_max_kw, self.curve.at(self.soc * self.capacity_kwh))
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """A charging curve over the energy in the battery, at the grid side.
+
+    ``power_kw`` at the points ``energy_kwh``; between two of them it ``falls`` by so many kW per kWh.
+    """
+
+    energy_kwh: tuple[float, ...]
+    power_kw: tuple[float, ...]
+    falls: tuple[float, ...]
+
+    def piece(self, energy_kwh: float) -> int:
+        """The piece that begins at an energy or holds it."""
+        found = bisect_right(self.energy_kwh, energy_kwh + _TINY) - 1
+        return min(max(found, 0), len(self.falls) - 1)
+
+    def at(self, energy_kwh: float) -> float:
+        piece = self.piece(energy_kwh)
+        fallen = self.falls[piece] * (energy_kwh - self.energy_kwh[piece])
+        return self.power_kw[piece] - fallen
+
+
+def _over_energy(curve: PowerCurve, capacity_kwh: float) -> Accepts:
+    energy = tuple(soc * capacity_kwh for soc in curve.soc)
+    points = list(zip(energy, curve.power_kw, strict=True))
+    falls = ((p - q) / (b - a) for (a, p), (b, q) in pairwise(points))
+    return Accepts(energy, curve.power_kw, tuple(falls))
+
+
+@lru_cache(maxsize=4096)
+def _generic(capacity_kwh: float, charge_max_kw: float, taper_soc: float, cutoff: float) -> Accepts:
+    return _over_energy(curves.generic(charge_max_kw, taper_soc, cutoff), capacity_kwh)
+
+
+@lru_cache(maxsize=4096)
+def _accepts(
+    battery: str, capacity_kwh: float, charge_max_kw: float, temperature_c: float
+) -> Accepts:
+    inside = curves.of_battery(battery, capacity_kwh, temperature_c)
+    outside = grid_kw(Converter(rated_kw=charge_max_kw), inside.power_kw)
+    return _over_energy(PowerCurve(inside.soc, tuple(outside.tolist())), capacity_kwh)
+
+
+@lru_cache(maxsize=4096)
+def _gives(
+    battery: str, capacity_kwh: float, charge_max_kw: float, temperature_c: float
+) -> PowerCurve:
+    inside = curves.given_by(battery, capacity_kwh, temperature_c)
+    outside = -grid_kw(Converter(rated_kw=charge_max_kw), [-kw for kw in inside.power_kw])
+    return PowerCurve(inside.soc, tuple(outside.tolist()))
 
 
 def ac_kw(vehicle: SimVehicle, limit_a: float, phases: int, voltage_v: float) -> float:
@@ -144,23 +217,96 @@ def step(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVehicl
     return after, (import_kwh - export_kwh) * 3600 / dt_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Losses:
+    """One way between grid and cells at the power of the moment; ``charger`` is the part of it
+    between grid and terminals, the rest warms the cells."""
+
+    into: float
+    out_of: float
+    charger_in: float = 1.0
+    charger_out: float = 1.0
+
+
 def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVehicle, float, float]:
     """Like :func:`step`, with what a meter counts on the way in each direction [kWh]."""
+    if not vehicle.battery:
+        fixed = _Losses(vehicle.charge_efficiency, vehicle.discharge_efficiency)
+        return _advance(vehicle, allowed_kw, dt_s, vehicle.discharge_max_kw, fixed)
+    imported = exported = 0.0
+    left = dt_s
+    while left > 0:
+        if vehicle.power_kw == 0.0 and (
+            allowed_kw == 0.0
+            or (allowed_kw > 0 and vehicle.full)
+            or (allowed_kw < 0 and vehicle.empty)
+        ):
+            return _warmed(vehicle, 0.0, left), imported, exported
+        took = min(left, _FRESH_S)
+        most_out, losses = _pack_now(vehicle, allowed_kw)
+        vehicle, got, gave = _advance(vehicle, allowed_kw, took, most_out, losses)
+        heat = got * (losses.charger_in - losses.into)
+        heat += gave / losses.out_of - gave / losses.charger_out
+        vehicle = _warmed(vehicle, heat, took)
+        imported, exported, left = imported + got, exported + gave, left - took
+    return vehicle, imported, exported
+
+
+def _pack_now(vehicle: SimVehicle, allowed_kw: float) -> tuple[float, _Losses]:
+    """What the pack gives at most [kW], and its losses at the power it is about to have."""
+    at_c = float(round(vehicle.temperature_c))
+    gives = _gives(vehicle.battery, vehicle.capacity_kwh, vehicle.charge_max_kw, at_c)
+    given = min(vehicle.discharge_max_kw, gives.at(vehicle.soc))
+    taken = max(vehicle.accepts_kw(), vehicle.power_kw, _TINY)
+    into_kw = min(allowed_kw, taken) if allowed_kw > 0 else vehicle.power_kw
+    out_kw = min(-allowed_kw, given) if allowed_kw < 0 else -vehicle.power_kw
+    return given, _losses(
+        vehicle.battery,
+        vehicle.charge_max_kw,
+        round(into_kw, 1),
+        round(out_kw, 1),
+        round(vehicle.soc, 1),
+        at_c,
+    )
+
+
+@lru_cache(maxsize=65536)
+def _losses(
+    battery: str, rated_kw: float, into_kw: float, out_kw: float, soc: float, temperature_c: float
+) -> _Losses:
+    pack, charger = packs.named(battery), Converter(rated_kw=rated_kw)
+    least = 0.01 * rated_kw  # below, a charger's efficiency falls to nothing
+    ends = terminal_kw(charger, [max(into_kw, least), -max(out_kw, least)])
+    within = packs.efficiency(pack, ends, packs.cell_soc(pack, soc), temperature_c)
+    charger_in, charger_out = ends[0] / max(into_kw, least), -max(out_kw, least) / ends[1]
+    return _Losses(
+        float(charger_in * within[0]),
+        float(charger_out * within[1]),
+        float(charger_in),
+        float(charger_out),
+    )
+
+
+def _warmed(vehicle: SimVehicle, heat_kwh: float, dt_s: float) -> SimVehicle:
+    if heat_kwh == 0.0 and vehicle.temperature_c == vehicle.ambient_c:
+        return vehicle
+    dt_h = dt_s / 3600
+    thermal = packs.named(vehicle.battery).thermal
+    after, _ = settle(thermal, vehicle.temperature_c, heat_kwh / dt_h, vehicle.ambient_c, dt_h)
+    return replace(vehicle, temperature_c=float(after))
+
+
+def _advance(
+    vehicle: SimVehicle, allowed_kw: float, dt_s: float, most_out_kw: float, losses: _Losses
+) -> tuple[SimVehicle, float, float]:
     power = vehicle.power_kw
     if dt_s <= 0 or (power == 0.0 and allowed_kw == 0.0):
         return vehicle, 0.0, 0.0
-    capacity, into, out_of = (
-        vehicle.capacity_kwh,
-        vehicle.charge_efficiency,
-        vehicle.discharge_efficiency,
-    )
-    most, end_kw = vehicle.charge_max_kw, vehicle.cutoff * vehicle.charge_max_kw
-    slope = vehicle.taper_kw_per_kwh
+    capacity, into, out_of = vehicle.capacity_kwh, losses.into, losses.out_of
+    most, curve = vehicle.charge_max_kw, vehicle.curve
     floor_kwh, ceiling_kwh = vehicle.min_soc * capacity, vehicle.limit_soc * capacity
-    last_kw = min(end_kw + slope * (capacity - ceiling_kwh), most)
-    taper_kwh = vehicle.taper_soc * capacity
     energy = vehicle.soc * capacity
-    command = min(max(allowed_kw, -vehicle.discharge_max_kw), most)
+    command = min(max(allowed_kw, -most_out_kw), most)
     ramp = vehicle.ramp_kw_per_s
     left, imported, exported = dt_s, 0.0, 0.0
 
@@ -169,9 +315,13 @@ def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVeh
         if (power > 0 and full) or (power < 0 and empty):
             power = 0.0
         goal = 0.0 if (command > 0 and full) or (command < 0 and empty) else command
-        accepted = min(most, end_kw + slope * (capacity - energy))
-        tapering = goal > accepted - _TINY and slope > 0 and energy >= taper_kwh - _TINY
-        if tapering:
+        piece = curve.piece(energy)
+        slope, point_kwh = curve.falls[piece], min(curve.energy_kwh[piece + 1], ceiling_kwh)
+        line = curve.power_kw[piece] + slope * curve.energy_kwh[piece]
+        accepted = line - slope * energy
+        # at the top of a rising piece it is the command that holds, at that of a falling one the curve
+        follows = goal > accepted + math.copysign(_TINY, -slope)
+        if follows:
             goal = accepted
 
         if abs(power - goal) > _TINY:
@@ -190,14 +340,14 @@ def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVeh
                 exported += given
                 energy -= given / out_of
             else:
-                # the line of the taper comes down while the ramp goes up: where they meet, it ends
+                # the curve comes down while the ramp goes up: where they meet, it ends
                 meets = math.inf
                 if rate > 0 and slope > 0:
-                    gap = end_kw + slope * (capacity - energy) - power
+                    gap = accepted - power
                     speed = rate + slope * into * power / 3600
                     bend = slope * into * rate / 7200
                     meets = 2 * gap / (speed + math.sqrt(speed * speed + 4 * bend * gap))
-                room = (ceiling_kwh - energy) * 3600 / into
+                room = (point_kwh - energy) * 3600 / into
                 until = min(last, meets, _time_to(power, rate, room))
                 took = min(left, until)
                 got = (power + rate * took / 2) * took / 3600
@@ -216,18 +366,23 @@ def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVeh
             took = min(left, until)
             exported -= power * took / 3600
             energy = floor_kwh if took == until else energy - speed * took
-        elif tapering:
+        elif follows and slope != 0:
             decay = slope * into / 3600
-            until = math.log(max(power / last_kw, 1.0)) / decay
+            end_kw = line - slope * point_kwh
+            if slope < 0:
+                end_kw = min(end_kw, command)
+            end_kwh = (line - end_kw) / slope if end_kw == command else point_kwh
+            until = math.log(power / end_kw) / decay if end_kw > 0 else math.inf
+            until = max(until, 0.0)
             took = min(left, until)
-            after = last_kw if took == until else power * math.exp(-decay * took)
+            after = end_kw if took == until else power * math.exp(-decay * took)
             got = (power - after) / slope
             imported += got / into
-            energy = ceiling_kwh if took == until else energy + got
+            energy = end_kwh if took == until else energy + got
             power = after
         else:
-            knee = capacity - (power - end_kw) / slope if power > end_kw and slope > 0 else capacity
-            knee = min(knee, ceiling_kwh)
+            knee = (line - power) / slope if slope > 0 else point_kwh
+            knee = min(max(knee, energy), point_kwh)
             until = (knee - energy) * 3600 / (power * into)
             took = min(left, until)
             imported += power * took / 3600

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,25 @@ def test_an_unknown_battery_is_refused_with_those_that_look_like_it() -> None:
         load().pack("nisan-leaf-40")
     with pytest.raises(ConfigError, match="no such cell"):
         load().cell("lead-acid")
+
+
+def test_the_files_of_the_how_to_are_what_it_says(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "add-a-battery.md"
+    blocks = re.findall(r"^```toml\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    known = load(own(tmp_path, "\n".join(b for b in blocks if "vehicles" not in b)))
+    truck, cell = known.packs["delivery-truck"], known.cells["our-cell"]
+    assert truck.charge_kw.value == 120
+    assert not truck.charge_kw.assumed
+    assert truck.mass_kg.assumed
+    assert cell.resistance_mohm.value[1][2] == 0.35
+    assert cell.capacity_ah.value == 280
+
+
+def test_a_cell_that_is_like_another_states_what_is_its_own(tmp_path: Path) -> None:
+    text = """
+[cells.a]
+like = "lg-m50"
+title = "A"
+resistance_mohm = { soc = [0, 1], temperature_c = [0, 25], value = [[3, 3], [2, 2]], source = "test" }
+"""
+    assert load(own(tmp_path, text)).cells["a"].resistance_mohm.value == ((3, 3), (2, 2))
