@@ -1,0 +1,1 @@
+"""Cells and packs: electrical limits, ageing, wear price, health, passport."""
