@@ -237,7 +237,7 @@ class Store(Protocol):
         """Newest arrival first; ``since``/``until`` bound the arrival, ``id_token`` in any case."""
 
     async def discharged_kwh(self, id_token: str, since: datetime | None = None) -> float:
-        """What the sessions of a token that arrived since then gave, at the grid side [kWh]."""
+        """What sessions of a token gave that arrived since then and are over, at the grid side [kWh]."""
 
     async def append_health(self, record: HealthRecord) -> bool:
         """False when the vehicle has this version already, or one of the same session."""

@@ -109,7 +109,7 @@ def wish(connection: Connection, session_id: str) -> Wish | None:
 def discharged_kwh(connection: Connection, id_token: str, since: datetime | None) -> float:
     table = tables.sessions.c
     query = select(func.sum(table.discharged_kwh)).where(
-        func.lower(table.id_token) == id_token.lower()
+        func.lower(table.id_token) == id_token.lower(), table.state != "live"
     )
     if since is not None:
         query = query.where(table.arrived_at >= since)

@@ -357,13 +357,16 @@ def test_passport_entries_stay_as_they_were_written(database: Database) -> None:
     asyncio.run(main())
 
 
-def test_what_a_token_gave_is_summed_in_any_case_of_its_letters(database: Database) -> None:
+def test_what_a_token_gave_is_summed_when_its_sessions_are_over(database: Database) -> None:
     async def main() -> None:
         async with opened(database) as store:
             for n, token in enumerate(("VAN", "van", "car")):
                 await store.save_session(
-                    session(f"s{n}", 10.0 * n, id_token=token, discharged_kwh=2.0 + n)
+                    session(
+                        f"s{n}", 10.0 * n, id_token=token, discharged_kwh=2.0 + n, state="ended"
+                    )
                 )
+            await store.save_session(session("live", id_token="van", discharged_kwh=9.0))
             assert await store.discharged_kwh("Van") == 5.0
             assert await store.discharged_kwh("van", minutes(5)) == 3.0
             assert await store.discharged_kwh("bus") == 0.0
