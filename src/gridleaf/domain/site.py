@@ -360,11 +360,15 @@ class Server(_Frozen):
 
 
 class Storage(_Frozen):
-    """SQLite under ``data_dir``, or PostgreSQL when ``url_file`` or ``url_env`` names its URL."""
+    """SQLite under ``data_dir``, or PostgreSQL when ``url_file`` or ``url_env`` names its URL.
+
+    ``passport_key_file`` signs battery passports; ``passport.key`` under ``data_dir`` when absent.
+    """
 
     data_dir: Path = Path("gridleaf-data")
     url_file: Path | None = None
     url_env: str | None = None
+    passport_key_file: Path | None = None
     keep_frames_d: Annotated[Positive, _within("days", 0.01, 36_500)] = 14.0
 
 
@@ -518,6 +522,7 @@ _PATH_KEYS = {
     "password_file",
     "token_file",
     "url_file",
+    "passport_key_file",
     "file",
     "tls_certificate",
     "tls_key",

@@ -39,7 +39,7 @@ async def vehicles(request: Request) -> None:
         console = visit.console
         found = await battery_views(console.platform)
         measured = sum(view.soh is not None for view in found)
-        summary.text = f"{measured} of {len(found)} measured; the band holds 9 of 10"
+        summary.text = f"{measured} of {len(found)} measured, with 90 % bands"
         table.show(battery_row(view, console.currency) for view in found)
 
     visit.every(refresh, EVERY_S)
