@@ -1,1 +1,1 @@
-"""Cells and packs: electrical limits, ageing, wear price, health, passport."""
+"""The battery: how its cells age, and what that is worth."""

@@ -10,7 +10,7 @@ import typer
 
 from gridleaf.domain.errors import GridleafError
 
-COMMANDS = ("demo", "run", "check", "init", "plan", "replay", "explain", "account")
+COMMANDS = ("demo", "run", "check", "init", "plan", "replay", "explain", "account", "battery")
 """``gridleaf NAME`` is ``register(app)`` of ``gridleaf.cli.NAME``."""
 
 

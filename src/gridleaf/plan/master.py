@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from gridleaf.plan.compiled import compiled
+from gridleaf.domain.compiled import compiled
 from gridleaf.plan.problem import Floats, Ints
 
 MOST_ITERATIONS = 80

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gridleaf.plan.compiled import compiled, inlined, leading_zeros, trailing_zeros
+from gridleaf.domain.compiled import compiled, inlined, leading_zeros, trailing_zeros
 from gridleaf.plan.problem import Floats, Ints
 
 ARRIVE: Final = 0

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gridleaf.domain.compiled import compiled
 from gridleaf.plan import oracle
-from gridleaf.plan.compiled import compiled
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, filled
 
 CHUNK = 2000

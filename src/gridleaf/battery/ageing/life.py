@@ -1,0 +1,133 @@
+"""A history that repeats, and what it makes of one cell over years."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gridleaf.battery.ageing.models import Model
+from gridleaf.battery.ageing.population import REASONS, advance, fresh
+from gridleaf.battery.ageing.stress import Floats
+from gridleaf.domain.errors import ConfigError
+
+YEAR_H = 8760.0
+LONGEST_STEP_H = 1.0
+"""A history is sampled at its own rows, and between rows that are further apart than this."""
+DAY_H = 24.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """SoC and temperature over a stretch of time that repeats, linear between its rows.
+
+    Attributes
+    ----------
+    time_h, soc, temperature_c
+        Rows in the order of time, [h], 0..1 and [°C]. Time begins anywhere.
+    """
+
+    time_h: Floats
+    soc: Floats
+    temperature_c: Floats
+
+    def __post_init__(self) -> None:
+        if not len(self.time_h) == len(self.soc) == len(self.temperature_c):
+            raise ConfigError("history", "its columns have different lengths")
+        if len(self.time_h) < 2:
+            raise ConfigError("history", "needs at least two rows")
+        if not (np.diff(self.time_h) > 0.0).all():
+            raise ConfigError("time_h", "must rise from row to row")
+
+    @cached_property
+    def period_h(self) -> float:
+        """After how long it repeats [h].
+
+        From the first row to the last, where that is whole days or the next whole day is further
+        away than the rows are from each other; otherwise that whole day. So 24 hourly rows are a day
+        whether or not a 25th closes it.
+        """
+        span = float(self.time_h[-1] - self.time_h[0])
+        days = np.ceil(span / DAY_H - 1e-9) * DAY_H
+        gap = days - span
+        return float(days) if gap <= np.diff(self.time_h).max() * (1.0 + 1e-9) else span
+
+    @cached_property
+    def rows(self) -> tuple[Floats, Floats, Floats]:
+        """One period from its beginning, the end excluded, no step longer than an hour."""
+        time = self.time_h - self.time_h[0]
+        inside = time < self.period_h - 1e-9
+        knots = np.append(time[inside], self.period_h)
+        counts = np.ceil(np.diff(knots) / LONGEST_STEP_H - 1e-9).astype(int).clip(1)
+        begun = np.repeat(knots[:-1], counts)
+        place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        at = begun + place * np.repeat(np.diff(knots) / counts, counts)
+        return at, self._at(at, self.soc), self._at(at, self.temperature_c)
+
+    def _at(self, time_h: Floats, values: Floats) -> Floats:
+        time = self.time_h - self.time_h[0]
+        if time[-1] < self.period_h - 1e-9:
+            time, values = np.append(time, self.period_h), np.append(values, values[0])
+        return np.interp(time_h, time, values)
+
+    def between(self, start_h: float, end_h: float) -> tuple[Floats, Floats, Floats]:
+        """The rows after ``start_h`` up to ``end_h``, a row at the end included: time, SoC, °C."""
+        time, soc, temperature = self.rows
+        first, last = int(start_h // self.period_h), int(end_h // self.period_h) + 1
+        repeats = np.arange(first, last + 1)
+        all_h = (repeats[:, None] * self.period_h + time).ravel()
+        kept = (all_h > start_h + 1e-9) & (all_h < end_h - 1e-9)
+        stacked = [np.tile(column, len(repeats))[kept] for column in (soc, temperature)]
+        end = np.array([end_h % self.period_h])
+        return (
+            np.append(all_h[kept], end_h),
+            np.append(stacked[0], self._at(end, self.soc)),
+            np.append(stacked[1], self._at(end, self.temperature_c)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A cell by the end of each year.
+
+    ``outside`` is the share of each year that is outside what the model was fitted to, in all;
+    ``reasons`` has it by reason. A year has 365 days. ``efc`` are the full cycles so far.
+    """
+
+    years: Floats
+    relative_capacity: Floats
+    resistance: Floats
+    efc: Floats
+    outside: Floats
+    reasons: dict[str, Floats]
+
+
+def simulate(model: Model, history: History, years: int) -> Life:
+    """Repeat a history for ``years`` and tell the cell's capacity at the end of each.
+
+    Raises
+    ------
+    ConfigError
+        ``years`` is below 1, or the history is outside what can be computed.
+    """
+    if years < 1:
+        raise ConfigError("years", "must be at least 1")
+    first = [column[:1] for column in history.rows[1:]]
+    cell = advance(fresh(model), first[0][None], first[1][None], 1.0)
+    states = [cell]
+    for year in range(years):
+        start = year * YEAR_H
+        time, soc, temperature = history.between(start, start + YEAR_H)
+        cell = advance(cell, soc[None], temperature[None], np.diff(time, prepend=start))
+        states.append(cell)
+    hours = np.array([state.outside_h[0] for state in states])
+    share = np.minimum(np.diff(hours, axis=0) / YEAR_H, 1.0)
+    return Life(
+        years=np.arange(1.0, years + 1.0),
+        relative_capacity=np.array([s.relative_capacity[0] for s in states[1:]]),
+        resistance=np.array([s.resistance[0] for s in states[1:]]),
+        efc=np.array([s.efc[0] for s in states[1:]]),
+        outside=share[:, 0],
+        reasons={name: share[:, 1 + place] for place, name in enumerate(REASONS)},
+    )

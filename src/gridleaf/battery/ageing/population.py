@@ -1,0 +1,214 @@
+"""Many cells of one model, each with a history of its own, carried forward as it happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gridleaf.battery.ageing import kernel
+from gridleaf.battery.ageing.models import Model
+from gridleaf.battery.ageing.stress import KELVIN, Floats
+from gridleaf.battery.ageing.tables import table
+from gridleaf.domain.errors import ConfigError
+
+REASONS = ("temperature", "soc", "charge rate", "discharge rate", "depth", "rate")
+"""Why a history is outside what a model was fitted to; ``rate``: a rate had to be limited."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """What ``n`` cells of a model have become; struct of arrays.
+
+    Everything is as of the last piece of history that ended, at most about a day ago; the open piece
+    is kept in ``piece``, so that a history may be cut anywhere.
+
+    Attributes
+    ----------
+    relative_capacity, resistance
+        Against the cell at its beginning, (n,) [1]. ``resistance`` stays 1 where the model has none.
+    parts
+        The parts of loss and growth, (n, 5), in the order of ``model.parts``.
+    speed
+        How fast each cell ages, (n,): 1 is the published cell.
+    efc
+        Equivalent full cycles so far, of the beginning's capacity, (n,).
+    outside_h
+        Hours outside the fitted range, (n, 7): in all, then by each of :data:`REASONS`.
+    piece
+        The open piece of history, (n, :data:`kernel.PIECE`).
+    """
+
+    model: Model
+    relative_capacity: Floats
+    resistance: Floats
+    parts: Floats
+    speed: Floats
+    efc: Floats
+    outside_h: Floats
+    piece: Floats
+
+    def __len__(self) -> int:
+        return len(self.relative_capacity)
+
+
+def fresh(model: Model, n: int = 1, *, speed: ArrayLike = 1.0) -> Population:
+    """``n`` cells as the model begins, none of whose history is known yet.
+
+    ``speed`` (n,) spreads cells of one kind: time and throughput count so many times.
+    """
+    starts = [part.start for part in model.parts]
+    piece = np.zeros((n, kernel.PIECE))
+    piece[:, kernel.ANCHOR] = kernel.UNKNOWN
+    return Population(
+        model=model,
+        relative_capacity=np.ones(n),
+        resistance=np.ones(n),
+        parts=np.tile([*starts, *[0.0] * (kernel.PARTS - len(starts))], (n, 1)),
+        speed=np.array(np.broadcast_to(np.asarray(speed, float), n)),
+        efc=np.zeros(n),
+        outside_h=np.zeros((n, kernel.REASONS)),
+        piece=piece,
+    )
+
+
+def advance(
+    population: Population, soc: Floats, temperature_c: Floats, step_h: ArrayLike
+) -> Population:
+    """Carry cells forward over samples of their history.
+
+    Parameters
+    ----------
+    soc, temperature_c
+        (n, steps), SoC 0..1 and cell temperature [°C]. Each sample is ``step_h`` after the one before
+        it, the last of the previous call included; SoC is linear between them. The very first sample
+        of a cell is where its history begins.
+    step_h
+        One length for every step, or (steps,) [h].
+
+    Raises
+    ------
+    ConfigError
+        A shape does not fit, SoC is outside 0..1, or a temperature is outside -50..90 °C.
+    """
+    soc = np.ascontiguousarray(soc, dtype=np.float64)
+    temperature_c = np.ascontiguousarray(temperature_c, dtype=np.float64)
+    if soc.ndim != 2 or soc.shape != temperature_c.shape or len(soc) != len(population):
+        raise ConfigError(
+            "soc", f"{soc.shape} and {temperature_c.shape} do not fit {len(population)} cells"
+        )
+    if soc.shape[1] == 0:
+        return population
+    if not (soc.min() >= 0.0 and soc.max() <= 1.0):
+        raise ConfigError("soc", "must be a number from 0 to 1")
+    if not (temperature_c.min() >= kernel.COLDEST_C and temperature_c.max() <= kernel.HOTTEST_C):
+        raise ConfigError("temperature_c", "must be a number from -50 to 90 °C")
+    hours = np.array(np.broadcast_to(np.asarray(step_h, float), soc.shape[1]))
+    if not (hours.min() > 0.0 and np.isfinite(hours).all()):
+        raise ConfigError("step_h", "must be above 0")
+    after = replace(
+        population,
+        relative_capacity=population.relative_capacity.copy(),
+        resistance=population.resistance.copy(),
+        parts=population.parts.copy(),
+        efc=population.efc.copy(),
+        outside_h=population.outside_h.copy(),
+        piece=np.empty_like(population.piece),
+    )
+    kernel.carry(
+        population.model.code,
+        population.model.laws(),
+        population.model.limits(),
+        table(population.model),
+        population.model.tabulated,
+        hours,
+        soc,
+        temperature_c,
+        population.speed,
+        population.piece,
+        after.parts,
+        after.outside_h,
+        after.relative_capacity,
+        after.resistance,
+        after.efc,
+        after.piece,
+    )
+    return after
+
+
+def calendar_rate(population: Population, soc: ArrayLike, temperature_c: ArrayLike) -> Floats:
+    """Loss of relative capacity per hour of rest, at each cell's present state.
+
+    ``soc`` and ``temperature_c`` broadcast to (n, k), which is the shape of the result. The rate is
+    that of the next day, because at the very beginning most laws are infinitely steep.
+    """
+    return _marginal(population, soc, temperature_c, 0.0, 0.0, days=1.0, efc=0.0) / 24.0
+
+
+def cycling_rate(
+    population: Population,
+    depth: ArrayLike,
+    c_rate: ArrayLike,
+    soc: ArrayLike,
+    temperature_c: ArrayLike,
+) -> Floats:
+    """Loss of relative capacity per equivalent full cycle, at each cell's present state.
+
+    ``depth`` (0..1) and ``c_rate`` [1/h] of the cycles, their mean ``soc`` and ``temperature_c``
+    broadcast to (n, k), the shape of the result. The rate is that of the next cycle.
+    """
+    return _marginal(population, soc, temperature_c, depth, c_rate, days=0.0, efc=1.0)
+
+
+def _marginal(
+    population: Population,
+    soc: ArrayLike,
+    temperature_c: ArrayLike,
+    depth: ArrayLike,
+    c_rate: ArrayLike,
+    *,
+    days: float,
+    efc: float,
+) -> Floats:
+    """Loss over ``days`` and ``efc`` of a piece of history that is the same all the time."""
+    model = population.model
+    given = [np.asarray(a, float) for a in (soc, temperature_c, depth, c_rate)]
+    wide = np.broadcast_shapes(*(a.shape for a in given), (len(population), 1))
+    soc, temperature, depth, c_rate = (np.broadcast_to(a, wide) for a in given)
+    pieces: NDArray[np.float64] = np.zeros((*wide, kernel.PIECE))
+    q = np.maximum(population.relative_capacity, kernel.LEAST_CAPACITY)[:, None]
+    pieces[..., kernel.HOURS] = 1.0
+    pieces[..., kernel.LOW] = np.maximum(soc - depth / 2.0, 0.0)
+    pieces[..., kernel.HIGH] = np.minimum(pieces[..., kernel.LOW] + depth, 1.0)
+    pieces[..., kernel.ANCHOR] = soc
+    for place in (kernel.CHARGED, kernel.DISCHARGED):
+        pieces[..., place] = c_rate / 2.0 / q
+    pieces[..., kernel.CHARGING_H] = pieces[..., kernel.DISCHARGING_H] = 0.5
+    t = temperature - 25.0
+    stretch = ((KELVIN + 45.0) / (temperature + KELVIN)) ** 3
+    for place, value in (
+        (kernel.SUM_SOC, soc),
+        (kernel.SUM_T, t),
+        (kernel.SUM_T2, t**2),
+        (kernel.SUM_T3, t**3),
+    ):
+        pieces[..., place] = value
+    if model.code == kernel.NCA_SONY:
+        pieces[..., kernel.SUM_U : kernel.SUM_V] = (soc * stretch)[..., None] ** [1.0, 2.0, 3.0]
+        pieces[..., kernel.SUM_V : kernel.OUT] = (np.sqrt(soc) * stretch)[..., None] ** [1.0, 2.0]
+    for place, rate in enumerate(model.calendar(soc, temperature + KELVIN)):
+        pieces[..., kernel.SUM_RATE + place] = rate
+    loss = np.empty(wide)
+    kernel.marginal(
+        model.code,
+        model.laws(),
+        pieces,
+        population.parts,
+        population.relative_capacity,
+        population.speed,
+        days,
+        efc,
+        loss,
+    )
+    return loss

@@ -1,0 +1,201 @@
+"""``gridleaf battery``: cells, how they age, and what that means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gridleaf.battery.ageing import MODELS, Life, Model, model, simulate
+from gridleaf.battery.ageing.files import read_history
+from gridleaf.cli.figure import check_figure, drawing
+
+CellOption = Annotated[
+    str, typer.Option("--cell", metavar="CELL", help="A cell, or an ageing model by its name.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="Draw the result: .svg, .png or .pdf."),
+]
+LONGEST_YEARS = 100
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Cells, how they age, and what that means.")
+    group.command("list")(list_cells)
+    group.command("show")(show)
+    group.command("simulate")(simulate_profile)
+    app.add_typer(group, name="battery")
+
+
+def ageing_model(cell: str) -> Model:
+    """The ageing model of a cell by any of its names."""
+    return model(cell)
+
+
+def list_cells(as_json: JsonOption = False) -> None:
+    """The ageing models: cell, chemistry, where each was fitted."""
+    if as_json:
+        print(orjson.dumps([_facts(found) for found in MODELS]).decode())
+        return
+    table = Table(show_edge=False)
+    for head in ("name", "chemistry", "fitted °C", "depth", "charge", "discharge"):
+        table.add_column(head, no_wrap=head == "name")
+    for found in MODELS:
+        f = found.fitted
+        table.add_row(
+            found.name,
+            found.chemistry,
+            _span(f.temperature_c),
+            _span(f.depth),
+            f"{f.charge_c:g}C",
+            f"{f.discharge_c:g}C",
+        )
+    Console(highlight=False).print(table)
+
+
+def show(
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell or an ageing model.")],
+    as_json: JsonOption = False,
+) -> None:
+    """One cell and its ageing model: source, fitted range, what it cannot do."""
+    found = ageing_model(cell)
+    if as_json:
+        print(orjson.dumps(_facts(found)).decode())
+        return
+    f = found.fitted
+    lines = {
+        "name": found.name,
+        "cell": found.cell,
+        "chemistry": found.chemistry,
+        "capacity": f"{found.capacity_ah:g} Ah",
+        "source": "\n".join(found.source),
+        "fitted to": f"{_span(f.temperature_c)} °C, depth {_span(f.depth)}, SoC {_span(f.soc)}, "
+        f"charging up to {f.charge_c:g}C, discharging up to {f.discharge_c:g}C",
+        "resistance": "yes" if found.resistance else "no",
+        "caveat": found.caveat or "none known",
+    }
+    table = Table(show_header=False, show_edge=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, value in lines.items():
+        table.add_row(name, value)
+    Console(highlight=False).print(table)
+
+
+def simulate_profile(
+    cell: CellOption,
+    profile: Annotated[
+        Path,
+        typer.Option(
+            "--profile",
+            metavar="FILE.csv",
+            help="A history that repeats: time_s,soc,temperature_c, linear between rows.",
+        ),
+    ],
+    years: Annotated[
+        int, typer.Option(min=1, max=LONGEST_YEARS, help="For how long it repeats.")
+    ] = 10,
+    as_json: JsonOption = False,
+    plot: PlotOption = None,
+) -> None:
+    """Repeat a history for years and print the relative capacity at the end of each."""
+    found = ageing_model(cell)
+    check_figure(plot)
+    life = simulate(found, read_history(profile), years)
+    if plot is not None:
+        _draw(plot, found, life)
+    if as_json:
+        print(orjson.dumps(_document(found, life)).decode())
+    else:
+        _print(found, life)
+
+
+def _document(found: Model, life: Life) -> dict[str, Any]:
+    return {
+        "cell": found.name,
+        "years": [int(year) for year in life.years],
+        "relative_capacity": [round(float(q), 6) for q in life.relative_capacity],
+        "outside_fitted_range": [bool(share > 0.0) for share in life.outside],
+        "reasons": [list(_reasons(life, year)) for year in range(len(life.years))],
+        "relative_resistance": (
+            [round(float(r), 6) for r in life.resistance] if found.resistance else None
+        ),
+        "equivalent_full_cycles": [round(float(efc), 3) for efc in life.efc],
+    }
+
+
+def _reasons(life: Life, year: int) -> dict[str, float]:
+    """Why a year is outside the fitted range, and for which share of it."""
+    return {
+        name: round(float(share[year]), 4)
+        for name, share in life.reasons.items()
+        if share[year] > 0.0
+    }
+
+
+def _print(found: Model, life: Life) -> None:
+    table = Table(title=found.cell, show_edge=False)
+    for head in ("year", "capacity", "resistance", "full cycles"):
+        table.add_column(head, justify="right")
+    table.add_column("outside the fitted range")
+    for year, q, r, efc in zip(
+        life.years, life.relative_capacity, life.resistance, life.efc, strict=True
+    ):
+        reasons = _reasons(life, int(year) - 1)
+        table.add_row(
+            f"{year:.0f}",
+            f"{q:.4f}",
+            f"{r:.3f}" if found.resistance else "–",
+            f"{efc:.0f}",
+            ", ".join(f"{name} {share:.0%}" for name, share in reasons.items()),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    if found.new < 1.0:
+        console.print(f"Relative to a used cell, at {found.new:.0%} of its capacity when new.")
+    if found.caveat:
+        console.print(found.caveat)
+
+
+def _draw(path: Path, found: Model, life: Life) -> None:
+    with drawing(path, x="years", y="relative capacity", title=found.cell) as axes:
+        years, q = [0.0, *life.years], [1.0, *life.relative_capacity]
+        axes.plot(years, q)
+        axes.set_ylim(min(0.6, float(min(q)) - 0.05), max(1.02, float(max(q)) + 0.02))
+        axes.set_xlim(0.0, float(life.years[-1]))
+        out = [year for year, share in zip(life.years, life.outside, strict=True) if share > 0.0]
+        if out:
+            axes.plot(out, [axes.get_ylim()[0]] * len(out), "v", clip_on=False, color="0.5")
+            axes.annotate("▾ years with time outside the fitted range", (0.02, 0.05), xycoords="axes fraction", color="0.4", fontsize=8)
+
+
+def _facts(found: Model) -> dict[str, Any]:
+    f = found.fitted
+    return {
+        "name": found.name,
+        "cell": found.cell,
+        "chemistry": found.chemistry,
+        "capacity_ah": found.capacity_ah,
+        "source": list(found.source),
+        "fitted": {
+            "temperature_c": list(f.temperature_c),
+            "depth": list(f.depth),
+            "soc": list(f.soc),
+            "charge_c": f.charge_c,
+            "discharge_c": f.discharge_c,
+        },
+        "resistance": found.resistance,
+        "relative_to_new": found.new,
+        "caveat": found.caveat,
+    }
+
+
+def _span(limits: tuple[float, float]) -> str:
+    low, high = limits
+    return f"{low:g}" if low == high else f"{low:g}–{high:g}"
