@@ -19,7 +19,7 @@ from gridleaf.control.types import (
 )
 from gridleaf.domain.meter import MeterSample
 from gridleaf.domain.site import Circuit, Evse, SiteConfig, Station, Tariff, Vehicle
-from gridleaf.store.port import SessionRecord
+from gridleaf.store.port import HealthRecord, SessionRecord
 
 START = datetime(2026, 5, 13, 15, 40, tzinfo=UTC)
 """A Wednesday, 17:40 in Berlin: the evening peak."""
@@ -236,4 +236,27 @@ def past_session(site: SiteConfig, now: datetime, n: int, rng: random.Random) ->
         cost_eur=round(0.16 * charged - 0.31 * discharged, 2),
         uncontrolled_cost_eur=round(0.27 * charged, 2),
         flags=("end", "estimated") if n == 17 else (),
+    )
+
+
+def past_health(vehicle: Vehicle, now: datetime, number: int) -> HealthRecord:
+    """An estimate after a few weeks, or after a single session."""
+    soh, sessions = 0.97 - 0.013 * (number % 11), 1 if number % 5 == 4 else 12 + number
+    spread = 0.08 if sessions == 1 else 0.024
+    capacity = soh * vehicle.capacity_kwh
+    return HealthRecord(
+        vehicle=vehicle.id_token.lower(),
+        version=sessions,
+        at=now - timedelta(hours=9 + number),
+        session_id=f"{0xBEEF0000 + number:020x}",
+        verdict="counted",
+        weight=1.0,
+        sessions=sessions,
+        misfits=0,
+        nominal_kwh=vehicle.capacity_kwh,
+        capacity_kwh=capacity,
+        low_kwh=capacity * math.exp(-1.645 * spread),
+        high_kwh=capacity * math.exp(1.645 * spread),
+        mean=(math.log(capacity), 0.004, -0.002),
+        covariance=(spread**2 - 1e-4, 0.0, 0.0, 4e-4, 1e-4, 4e-4),
     )

@@ -20,6 +20,7 @@ from fake_depot import (
     fleet_at,
     load_at,
     outlook_at,
+    past_health,
     past_session,
     plan_of,
     pv_at,
@@ -252,6 +253,9 @@ class FakePlatform:
         for evse in self._state.evses:
             if evse.session is not None:
                 await self._fill_session(evse, evse.session)
+        for number, vehicle in enumerate(self.site.vehicles):
+            if number % 4 != 3:
+                await self.store.append_health(past_health(vehicle, now, number))
         for n in range(60):
             await self.store.save_session(past_session(self.site, now, n, rng))
         for n in range(30, -1, -1):

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter
 from gridleaf.control.accounts import Totals
 from gridleaf.control.decide import Solver
 from gridleaf.control.foresight import Expectations
+from gridleaf.control.learn import keep_health, restore_batteries
 from gridleaf.control.loop import Controller, Foresight
 from gridleaf.control.session import LiveSession, Mark, session_id
 from gridleaf.control.types import Decision, SiteState
@@ -165,6 +166,7 @@ class Platform:
         for past in await store.sessions(since=now - _HISTORY, state="ended", limit=100_000):
             self._expected.visits.add(past)
         await self._restore_sums()
+        await restore_batteries(live, store, now)
         for measurement in await store.measurements(now - _HISTORY, now, limit=1_000_000):
             self._expected.history.add(measurement)
             if measurement.grid_kw is not None:
@@ -278,6 +280,8 @@ class Platform:
         for over in live.take_over():
             self._expected.visits.add(over.record())
             await self._guarded("session", self._store.save_session(over.record()))
+            kept = keep_health(live, self._store, over, self._clock.now())
+            await self._guarded("health", kept)
             self.notices.publish("session", {"session_id": over.session_id})
         if live.grid_event != latched:
             await self._guarded("checkpoint", self.checkpoint())

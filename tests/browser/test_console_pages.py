@@ -19,6 +19,7 @@ PAGES = {
     "/driver": "Which car is yours?",
     "/driver/DC01/1": "Your car will be ready in time.",
     "/driver/AC01/1": "How much energy do you need",
+    "/vehicles": "measured",
     "/history": "Uncontrolled",
     "/decisions": "Exact optimum",
     "/decisions/30": "Setpoints and their reasons",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import structlog
@@ -22,6 +23,8 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", "/decisions"): READ,
     ("GET", "/decisions/{cycle_id}"): READ,
     ("GET", "/plans/current"): READ,
+    ("GET", "/vehicles"): READ,
+    ("GET", "/vehicles/{id_token}/health"): READ | {"owner"},
     ("GET", "/stations"): READ,
     ("GET", "/stations/{station_id}"): READ,
     ("GET", "/stations/{station_id}/frames"): READ,
@@ -54,6 +57,7 @@ def _path(template: str, w: World, station_id: str) -> str:
         "station_id": station_id,
         "evse_id": "1",
         "session_id": w.session_at(station_id),
+        "id_token": quote(w.platform.site.vehicles[int(station_id[-2:]) - 1].id_token),
     }
     path = re.sub(r"{(\w+)}", lambda m: values[m[1]], template)
     return path + ("?measurand=SoC" if path.endswith("series") else "")

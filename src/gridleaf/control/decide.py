@@ -250,7 +250,7 @@ def _alerts(
         if wants_v2g and state.policy == "v2g" and session.discharge_max_kw <= 0:
             alerts.append(
                 Alert(
-                    kind="soc_unknown",
+                    kind="budget_spent" if session.withheld else "soc_unknown",
                     severity="info",
                     where=item.evse.key,
                     text=f"No V2G: {may_discharge(state, item)}.",

@@ -31,7 +31,11 @@ def explain(state: SiteState, decision: Decision) -> dict[str, object]:
                 "said_by": session.said_by,
                 "unmet_kwh": plan.unmet_kwh if plan else None,
                 "expires_at": setpoint.expires_at.isoformat(),
-                "why": [_motive(state, decision, setpoint.planned_kw), *setpoint.reasons],
+                "why": [
+                    _motive(state, decision, setpoint.planned_kw),
+                    *setpoint.reasons,
+                    *([f"it gives nothing: {session.withheld}"] if session.withheld else []),
+                ],
             }
         )
     return {

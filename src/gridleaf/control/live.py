@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from gridleaf.control.batteries import Batteries
 from gridleaf.control.ladder import FLOOR_RUNG
 from gridleaf.control.session import (
     TRAVEL,
@@ -163,6 +164,7 @@ class LiveSite:
         """The newest session of a transaction whose name a station has used again."""
         self._changed: dict[str, LiveSession] = {}
         self.grid_event: str | None = None
+        self.batteries = Batteries(site.timezone)
         self._vehicles = {same_token(v.id_token): v for v in site.vehicles}
         for station in site.stations:
             live = LiveStation(config=station)
@@ -175,6 +177,10 @@ class LiveSite:
     def vehicle(self, id_token: str | None) -> Vehicle | None:
         """The known vehicle of an id token."""
         return None if id_token is None else self._vehicles.get(same_token(id_token))
+
+    def sessions_of(self, vehicle: Vehicle) -> Iterator[LiveSession]:
+        """The live sessions of a vehicle."""
+        return (s for s in self.sessions.values() if self.vehicle(s.id_token) is vehicle)
 
     def evses(self) -> Iterator[LiveEvse]:
         """Every EVSE in the order of the configuration."""

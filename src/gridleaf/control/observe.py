@@ -27,6 +27,8 @@ EXPIRES_CYCLES = 2
 _MINUTE = timedelta(minutes=1)
 DOUBT_S = 1800.0
 """After discharging moved no meter it is not tried again for so long [s]."""
+_LEAST_KW = 0.1
+"""Less is not worth a discharge setpoint [kW]."""
 OVERDUE = timedelta(minutes=30)
 """A vehicle that stays beyond its departure is expected to leave within this time."""
 
@@ -260,12 +262,11 @@ def _session(
     vehicle = live.vehicle(session.id_token)
     into, out_of = config.charge_efficiency, config.discharge_efficiency
 
-    capacity = vehicle.capacity_kwh if vehicle is not None else None
-    if capacity is None and needs is not None:
-        capacity = needs.capacity_kwh
+    told_kwh = needs.capacity_kwh if needs is not None else None
+    capacity, capacity_by = live.batteries.capacity_kwh(vehicle, told_kwh, at)
     knows_soc = session.soc is not None
     if knows_soc and capacity is None:
-        capacity = defaults.capacity_kwh
+        capacity, capacity_by = defaults.capacity_kwh, "default"
 
     charged, discharged = session.charged.total_kwh, session.discharged.total_kwh
     energy = session.mark().energy_kwh(capacity, into, out_of)
@@ -339,6 +340,14 @@ def _session(
     doubted = not is_stale(session.discharge_doubt_at, at, DOUBT_S)
     if not fresh_soc or jumped or doubted or overdue:
         discharge_max = 0.0
+    left, withheld = _left_to_give(live, vehicle, at)
+    if left is not None:
+        # never more than is left, even if no other setpoint follows before this one ends
+        most = left / (EXPIRES_CYCLES * site.control.cycle_s / 3600)
+        if most >= max(discharge_min, _LEAST_KW):
+            discharge_max, withheld = min(discharge_max, most), ""
+        else:
+            discharge_max = 0.0
     wear = vehicle.wear_per_kwh if vehicle is not None else None
     return SessionState(
         session_id=session.session_id,
@@ -366,7 +375,21 @@ def _session(
         charged_kwh=charged,
         discharged_kwh=discharged,
         said_by=departure_by if departure_by != "default" else said_by,
+        capacity_by=capacity_by,
+        discharge_left_kwh=left,
+        withheld=withheld,
+        driver_share=vehicle.driver_share if vehicle is not None else 0.0,
     )
+
+
+def _left_to_give(
+    live: LiveSite, vehicle: Vehicle | None, at: datetime
+) -> tuple[float | None, str]:
+    """What the budgets of a vehicle leave it to give [kWh], and the tightest one in words."""
+    if vehicle is None:
+        return None, ""
+    giving = sum(s.discharged.total_kwh for s in live.sessions_of(vehicle))
+    return live.batteries.left_kwh(vehicle, giving, at)
 
 
 def _target(
@@ -398,7 +421,7 @@ def _target(
             wanted = max(needs.energy_needed_kwh, needs.energy_min_kwh or 0.0)
             return asked_kwh + wanted, "vehicle"
     if vehicle is not None and vehicle.target_soc is not None and knows_soc:
-        return vehicle.target_soc * vehicle.capacity_kwh, "vehicle"
+        return vehicle.target_soc * (capacity or vehicle.capacity_kwh), "vehicle"
     habit = session.habit
     if habit is not None:
         if habit.target_soc is not None and knows_soc and capacity is not None:

@@ -75,6 +75,8 @@ def may_discharge(state: SiteState, item: Controlled) -> str | None:
         return f"a grid event is latched: {state.grid_event}"
     if session.soc is None:
         return "the state of charge is unknown"
+    if session.withheld:
+        return session.withheld
     if session.discharge_max_kw <= 0:
         return "the state of charge is stale or jumped, or discharging was not confirmed"
     if session.energy_kwh <= session.reserve_kwh:

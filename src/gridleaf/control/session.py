@@ -80,7 +80,8 @@ class LiveSession:
     soc_charged_kwh: float = 0.0
     soc_discharged_kwh: float = 0.0
     soc_jump_at: datetime | None = None
-    arrival_soc: float | None = None
+    arrival: Mark = field(default_factory=Mark)
+    """Where the session stood when its state of charge was told first."""
     needs: NeedsReported | None = None
     needs_from: Mark = field(default_factory=Mark)
     """Where the session stood when its needs came: their energies count from there."""
@@ -115,6 +116,10 @@ class LiveSession:
     @property
     def live(self) -> bool:
         return self.ended_at is None and not self.suspect
+
+    @property
+    def arrival_soc(self) -> float | None:
+        return self.arrival.soc
 
     def mark(self) -> Mark:
         return Mark(
@@ -203,8 +208,16 @@ class LiveSession:
             unmet_kwh=unmet,
             cost_eur=self.cost_eur,
             uncontrolled_cost_eur=self.uncontrolled_cost_eur,
+            driver_eur=self.driver_eur,
             flags=self.flags,
         )
+
+    @property
+    def driver_eur(self) -> float:
+        """The driver's part of what the session has saved, once it has given energy."""
+        if self.seen is None or self.discharged.total_kwh <= 0:
+            return 0.0
+        return self.seen.driver_share * max(self.uncontrolled_cost_eur - self.cost_eur, 0.0)
 
 
 def _at_our_pace(before: tuple[datetime, datetime], now: tuple[datetime, datetime]) -> bool:
@@ -229,8 +242,8 @@ def take_soc(session: LiveSession, soc: float, at: datetime) -> None:
     session.soc, session.soc_at = soc, at
     session.soc_charged_kwh = session.charged.total_kwh
     session.soc_discharged_kwh = session.discharged.total_kwh
-    if session.arrival_soc is None:
-        session.arrival_soc = soc
+    if session.arrival.soc is None:
+        session.arrival = session.mark()
 
 
 def count_energy(

@@ -26,6 +26,8 @@ class SessionState:
     told, or the meter has shown it. A power between 0 and ``charge_min_kw`` or ``discharge_min_kw`` is
     none that the vehicle can do; below ``v2x_from_kwh`` it does not want to be discharged. ``accepts``
     is what a known battery takes over its charge, at the grid side; None is an unknown one.
+    ``capacity_by`` tells who knows the capacity: ``vehicle``, ``sessions``, ``site``, ``default``.
+    ``discharge_left_kwh`` is what its budget leaves it to give, ``withheld`` why it gives nothing more.
     """
 
     session_id: str
@@ -53,6 +55,10 @@ class SessionState:
     discharge_min_kw: float = 0.0
     v2x_from_kwh: float = 0.0
     accepts: PowerCurve | None = None
+    capacity_by: str = ""
+    discharge_left_kwh: float | None = None
+    withheld: str = ""
+    driver_share: float = 0.0
 
     @property
     def floor_kwh(self) -> float:
@@ -197,7 +203,7 @@ class Alert:
 
     Kinds: ``will_miss_departure``, ``not_obeying``, ``meter_stale``, ``no_meter``, ``station_offline``,
     ``price_missing``, ``over_limit``, ``planner_fallback``, ``soc_unknown``, ``grid_event``,
-    ``refuses_zero``, ``not_leading``.
+    ``refuses_zero``, ``not_leading``, ``budget_spent``.
     """
 
     kind: str

@@ -16,6 +16,7 @@ from gridleaf.demo.depot import (
     Model,
     pool_model,
     van_model,
+    van_soh,
 )
 from gridleaf.demo.world import local
 from gridleaf.domain.wishes import Wish
@@ -77,7 +78,9 @@ def _van(rng: random.Random, day: date, number: int) -> list[Visit]:
             station_id=f"BAY-{number:02d}",
             arrives_at=arrives,
             leaves_at=leaves,
-            vehicle=_car(f"VAN-{number:02d}", van_model(number), soc, dc=True),
+            vehicle=_worn(
+                _car(f"VAN-{number:02d}", van_model(number), soc, dc=True), van_soh(number)
+            ),
             target_soc=TARGET_SOC,
             wish=None if number % 3 else Wish(departure_at=told, target_soc=TARGET_SOC),
             in_car=bool(number % 3),
@@ -157,6 +160,11 @@ def _car(id_token: str, model: Model, soc: float, *, dc: bool) -> SimVehicle:
         reports_soc=dc,
         target_soc=TARGET_SOC if dc else None,
     )
+
+
+def _worn(vehicle: SimVehicle, soh: float) -> SimVehicle:
+    """The vehicle with what is left of its capacity."""
+    return replace(vehicle, capacity_kwh=soh * vehicle.capacity_kwh)
 
 
 def _within(value: float, low: float, high: float) -> float:

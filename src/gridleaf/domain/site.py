@@ -8,7 +8,7 @@ kWh in the site's currency; limits are magnitudes.
 from __future__ import annotations
 
 import tomllib
-from datetime import time
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -65,6 +65,13 @@ def _without_zone(at: time) -> time:
     return at
 
 
+def _day(value: object) -> object:
+    """Only a day; a number would be taken for seconds since 1970."""
+    if isinstance(value, str) or (isinstance(value, date) and not isinstance(value, datetime)):
+        return value
+    raise ValueError("must be a day such as 2022-05-01")
+
+
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Magnitude = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
@@ -76,6 +83,7 @@ RemotePort = Annotated[Port, Field(ge=1)]
 Host = Annotated[str, Field(pattern=r"^[^\s/.]+(\.[^\s/.]+)*\.?$")]
 """A name or an address; neither empty, which would be every address, nor a URL."""
 LocalTime = Annotated[time, BeforeValidator(_local), AfterValidator(_without_zone)]
+Day = Annotated[date, BeforeValidator(_day)]
 
 LimitKw = Annotated[Magnitude, _within("kW", 0, 1e6, high="W")]
 ConnectionKw = Annotated[Positive, _within("kW", 0.1, 1e6, low="MW", high="W")]
@@ -83,6 +91,7 @@ ChargeKw = Annotated[Positive, _within("kW", 0.1, 5000, low="MW", high="W")]
 """The Megawatt Charging System ends at 3,750 kW."""
 DischargeKw = Annotated[Magnitude, _within("kW", 0, 5000, high="W")]
 PackKwh = Annotated[Positive, _within("kWh", 0.1, 10_000, low="MWh", high="Wh")]
+BudgetKwh = Annotated[Magnitude, _within("kWh", 1, 1e7, low="MWh", high="Wh")]
 EnergyKwh = Annotated[Positive, _within("kWh", 0.01, 10_000, low="MWh", high="Wh")]
 FuseA = Annotated[Positive, _within("A", 1, 20_000, low="kA", high="mA")]
 Money = Annotated[Number, Field(ge=-1e6, le=1e6)]
@@ -211,7 +220,11 @@ class Vehicle(_Frozen):
     """A vehicle known to the site, recognised by its ``id_token``; unknown ones use the defaults.
 
     The case of the letters of a token means nothing. ``battery`` is a name of the catalogue
-    (``gridleaf battery list``); ``capacity_kwh`` is what it can use of it today.
+    (``gridleaf battery list``). ``capacity_kwh`` is the usable energy when new; what sessions measure is
+    learnt beside it. ``battery_since`` is the day from which the battery is in use.
+    ``discharge_kwh_per_year`` and ``discharge_kwh_total`` are what it may give at the grid side; where
+    health is predicted to be below ``soh_floor`` by ``soh_floor_on`` it gives nothing more.
+    ``driver_share`` is the driver's part of what a session with V2G has saved.
     """
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]
@@ -225,9 +238,17 @@ class Vehicle(_Frozen):
     target_soc: Fraction | None = None
     departure: LocalTime | None = None
     wear_per_kwh: Rate | None = None
+    battery_since: Day | None = None
+    discharge_kwh_per_year: BudgetKwh | None = None
+    discharge_kwh_total: BudgetKwh | None = None
+    soh_floor: Fraction | None = None
+    soh_floor_on: Day | None = None
+    driver_share: Fraction = 0.0
 
     @model_validator(mode="after")
     def _one_unit(self) -> Vehicle:
+        if (self.soh_floor is None) != (self.soh_floor_on is None):
+            raise ValueError("soh_floor and soh_floor_on belong together")
         if self.charge_max_kw is not None and self.discharge_max_kw is not None:
             _same_unit(self.charge_max_kw, self.discharge_max_kw)
         return self
@@ -342,11 +363,15 @@ class Server(_Frozen):
 
 
 class Storage(_Frozen):
-    """SQLite under ``data_dir``, or PostgreSQL when ``url_file`` or ``url_env`` names its URL."""
+    """SQLite under ``data_dir``, or PostgreSQL when ``url_file`` or ``url_env`` names its URL.
+
+    ``passport_key_file`` signs battery passports; ``passport.key`` under ``data_dir`` when absent.
+    """
 
     data_dir: Path = Path("gridleaf-data")
     url_file: Path | None = None
     url_env: str | None = None
+    passport_key_file: Path | None = None
     keep_frames_d: Annotated[Positive, _within("days", 0.01, 36_500)] = 14.0
 
 
@@ -505,6 +530,7 @@ _PATH_KEYS = {
     "password_file",
     "token_file",
     "url_file",
+    "passport_key_file",
     "file",
     "tls_certificate",
     "tls_key",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gridleaf.plan.depth import depth_cost
 from gridleaf.plan.problem import (
     Floats,
     Penalties,
@@ -94,6 +95,9 @@ def bill(
         dwell = float((np.where(plugged, holding.cost(energy), 0.0) @ step_h).sum())
     value = np.where(chain.after < 0, visits.value_eur_per_kwh * left, 0.0)
     power = charge_kw - discharge_kw
+    wear = float(visits.wear_eur_per_kwh @ (discharge_kw @ step_h))
+    if visits.depth_kwh is not None:
+        wear += float(depth_cost(problem, chain, energy[:, 0] - gain[:, 0], energy).sum())
     return settled(
         problem,
         prices,
@@ -105,7 +109,7 @@ def bill(
         trip_unmet_kwh=np.zeros(0) if visits.after is None else taken,
         short_kwh_h=float((np.where(plugged, below, 0.0) @ step_h).sum()),
         dwell_eur=dwell,
-        wear_eur=float(visits.wear_eur_per_kwh @ (discharge_kw @ step_h)),
+        wear_eur=wear,
         value_eur=float(value.sum()),
         value_turnover_eur=float(np.abs(value).sum()),
     )

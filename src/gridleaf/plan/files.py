@@ -61,7 +61,7 @@ ALWAYS_BY_STEP = (
 )
 """Columns that a :class:`Problem` has as ``(K, T)`` whatever the file has."""
 MAYBE_BY_STEP = ("visits.charge_kw", "visits.discharge_kw")
-BY_LEVEL = ("visits.dwell_kwh", "visits.dwell_eur_per_kwh_h")
+BY_LEVEL = ("visits.dwell_kwh", "visits.dwell_eur_per_kwh_h", "visits.depth_eur_per_kwh")
 """Columns with rows of their own length, which may be shorter than the longest."""
 ZERO_FOR_NONE = ("nodes.demand_charge_eur_per_kw", "nodes.peak_so_far_kw")
 """Columns in which null or NaN says 0."""

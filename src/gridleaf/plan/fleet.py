@@ -169,7 +169,8 @@ def why_exact(problem: Problem) -> str:
     spread = filled(nodes.export_price_eur_per_kwh, 0.0) - filled(
         nodes.import_price_eur_per_kwh, 0.0
     )
-    if not (spread > 0).any() and problem.visits.after is None:
+    visits = problem.visits
+    if not (spread > 0).any() and visits.after is None and visits.depth_kwh is None:
         return ""
     check(problem)
     kind, first = classes(problem)
@@ -177,6 +178,8 @@ def why_exact(problem: Problem) -> str:
 
 
 def _why_exact(problem: Problem, net: Network, kind: Ints) -> str:
+    if problem.visits.depth_kwh is not None and np.isfinite(problem.visits.depth_kwh).any():
+        return "the depth of cycles has a price"
     if not net.is_convex:
         return "export pays more than import costs"
     before = predecessors(problem.visits)

@@ -10,6 +10,8 @@ a column or a row, decided from what the visits could do at most:
   holding energy costs, each with its own price: this is what makes all of them convex without
   further rows;
 * a visit that follows another has a row for its arrival, with what is taken in on the way;
+* where the depth of cycles has a price, what moves in and out of a vehicle is shared among slices,
+  whose fill at first is free and at last the same again;
 * a node has a balance in the steps where a meter bills it, a demand charge sees it or a limit
   could be met; what hangs below it otherwise counts for the next such node above;
 * import and export are apart only where their prices differ and both can happen. Where export
@@ -24,6 +26,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from gridleaf.plan.depth import slices
 from gridleaf.plan.problem import (
     Floats,
     Ints,
@@ -168,6 +171,7 @@ def build(problem: Problem, prices: Penalties) -> Model:
     lp = _Builder()
     power = _power(problem, lp)
     offset, taken = _energy(problem, prices, lp, power)
+    _depth(problem, lp, power, taken)
     balance, binary = _network(problem, prices, lp, power)
     _further_rows(problem, prices, lp, power)
 
@@ -352,6 +356,67 @@ def _energy(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) ->
         per_row = Holding(holding.start[visit], holding.slope[visit], holding.level[visit])
         offset += float(dwell + (hours * per_row.at(low)).sum())
     return offset, taken
+
+
+def _depth(problem: Problem, lp: _Builder, power: _Power, taken: Ints) -> None:
+    """Slices of each vehicle's energy, each with a price for what leaves it.
+
+    With the fill at first free and the drive leading back to it, what the slices cost is what the
+    rainflow cycles of the closed sequence cost (:mod:`gridleaf.plan.depth`).
+    """
+    visits = problem.visits
+    width, price = slices(visits)
+    chain = chains(visits)
+    root, number = np.arange(len(width)), np.zeros(len(width), dtype=np.int64)
+    for turn, wave in enumerate(chain.waves, 1):
+        root[wave], number[wave] = root[chain.before[wave]], turn
+    powered = (power.most_in > 0) | (power.most_out > 0)
+    # the first place of each visit is its arrival
+    opens = np.column_stack((np.ones(len(width), dtype=np.bool_), powered))
+    moments = np.bincount(root, weights=opens.sum(axis=1), minlength=len(width))
+    visit, place = np.nonzero(opens & (~np.isnan(width) & (moments[root] > 1))[:, None])
+    if not len(visit):
+        return
+    order = np.lexsort((place, number[visit], root[visit]))
+    visit, place, vehicle = visit[order], place[order], root[visit[order]]
+    at = np.full(opens.shape, -1)
+    moment = np.arange(len(visit))
+    at[visit, place] = moment
+    opening = np.append(True, vehicle[1:] != vehicle[:-1])
+    begin = np.flatnonzero(opening)
+    following = moment + 1
+    following[np.append(begin[1:], len(visit)) - 1] = begin
+
+    gain = power.most_in.sum(axis=1) * visits.charge_efficiency
+    loss = power.most_out.sum(axis=1) / visits.discharge_efficiency
+    widest = np.zeros(len(width))
+    np.add.at(widest, root, gain + loss + chain.trip)
+    # a row for each moment but the first, in which its vehicle's slices take up what has moved
+    sides = -np.where(place == 0, chain.trip[visit], 0.0)[~opening]
+    row = np.full(len(visit), -1)
+    row[~opening] = lp.add_rows(sides, sides)
+    count = np.count_nonzero(~np.isnan(price), axis=1)
+    for j in range(price.shape[1]):
+        mine = moment[j < count[visit]]
+        last = j == count[visit[mine]] - 1
+        most = width[visit[mine]] + np.where(last, widest[vehicle[mine]], 0.0)
+        fill = np.full(len(visit), -1)
+        fill[mine] = lp.add_columns(np.zeros(len(mine)), 0.0, most)
+        out = lp.add_columns(price[visit[mine], j], 0.0, most)
+        falls = lp.add_rows(-np.inf, np.zeros(len(mine)))
+        lp.put(falls, fill[mine], 1.0)
+        lp.put(falls, fill[following[mine]], -1.0)
+        lp.put(falls, out, -1.0)
+        lp.put(row[mine], fill[mine], 1.0)
+        lp.put(row[following[mine]], fill[mine], -1.0)
+    row = np.append(row, -1)  # what has no price is at the place -1
+    for (mover, step), column, sign in (
+        (power.charge_at, power.charge, -visits.charge_efficiency),
+        (power.discharge_at, power.discharge, 1.0 / visits.discharge_efficiency),
+    ):
+        lp.put(row[at[mover, step + 1]], column, sign[mover])
+    arrivals = moment[(place == 0) & ~opening]
+    lp.put(row[arrivals], taken[visit[arrivals]], -1.0)
 
 
 def _network(problem: Problem, prices: Penalties, lp: _Builder, power: _Power) -> tuple[Ints, Ints]:

@@ -40,7 +40,8 @@ def solve(
     (:func:`gridleaf.plan.exact.solve_exact`); ``fleet`` scales with the vehicles and ends within the
     gap (:func:`gridleaf.plan.fleet.solve_fleet`). ``auto`` takes the exact method for small problems and
     for what the fleet method cannot plan: export that pays more than import costs, which needs
-    integers, and vehicles whose visits are priced apart, as at different nodes.
+    integers, vehicles whose visits are priced apart, as at different nodes, and a price on the depth
+    of cycles.
 
     Parameters
     ----------

@@ -43,6 +43,12 @@ class Visits:
     ``trip_kwh``, and its ``energy_kwh`` is NaN. Its floor is 0 where there is none. What the trip takes
     below the floor is ``Plan.trip_unmet_kwh``. It may be above its ``max_kwh`` only as far as the vehicle
     would be if it never had power. ``value_eur_per_kwh`` counts where no visit follows.
+
+    ``depth_kwh`` ``(N,)`` is a range of energy in as many equal slices as ``depth_eur_per_kwh`` ``(N, J)``
+    has prices, which do not fall; NaN at the end of a row is no slice, a range of NaN none at all. A
+    cycle that goes down by d costs, for each kWh taken out of the cells, the price of the slice that it
+    is in, counted from the cycle's top. Cycles are counted on all visits of a vehicle together, closed
+    by the drive back to the first arrival. Only the exact method plans with it.
     """
 
     id: tuple[str, ...]
@@ -64,6 +70,8 @@ class Visits:
     after: tuple[str, ...] | None = None
     """The visit of the same vehicle before this one, "" where there is none."""
     trip_kwh: Floats | None = None
+    depth_kwh: Floats | None = None
+    depth_eur_per_kwh: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +287,8 @@ def penalties(problem: Problem) -> Penalties:
     if visits.dwell_eur_per_kwh_h is not None:
         steepest = np.abs(filled(visits.dwell_eur_per_kwh_h, 0.0)).max(initial=0.0)
         worth += float(steepest) * float(held.max(initial=0.0))
+    if visits.depth_eur_per_kwh is not None:
+        wear += float(filled(visits.depth_eur_per_kwh, 0.0).max(initial=0.0)) / out
     most = (money / (into * out) + wear + worth / out) / into or 1.0
     unmet = 4.0 * most
     short = unmet / shortest
@@ -388,6 +398,7 @@ def _check_visits(visits: Visits, nodes: Nodes, steps: int) -> None:
     _numbers("visits.wear_eur_per_kwh", visits.wear_eur_per_kwh, (count,), least=0.0)
     _numbers("visits.value_eur_per_kwh", visits.value_eur_per_kwh, (count,))
     _check_dwell(visits)
+    _check_depth(visits)
 
 
 def _check_chains(visits: Visits) -> NDArray[np.bool_]:
@@ -443,6 +454,34 @@ def _check_dwell(visits: Visits) -> None:
     _refuse("visits.dwell_kwh", ~(rises | none), "must be above the level before")
     falls = np.diff(slopes, axis=1, prepend=-np.inf) < 0
     _refuse("visits.dwell_eur_per_kwh_h", falls, "must be no less than the slope before")
+
+
+def _check_depth(visits: Visits) -> None:
+    spans, prices = visits.depth_kwh, visits.depth_eur_per_kwh
+    if spans is None and prices is None:
+        return
+    for name, values in (("depth_kwh", spans), ("depth_eur_per_kwh", prices)):
+        if values is None:
+            raise ProblemError(f"visits.{name}", "is missing: ranges and prices go together")
+    assert spans is not None
+    assert prices is not None
+    count = len(visits.id)
+    _numbers("visits.depth_kwh", spans, (count,), none=True, finite=True, above=0.0)
+    wide = np.shape(prices)[1] if np.ndim(prices) == 2 else 1
+    place = "visits.depth_eur_per_kwh"
+    _numbers(place, prices, (count, wide), none=True, finite=True, least=0.0)
+    none = np.isnan(prices)
+    _refuse("visits.depth_kwh", np.isnan(spans) != none.all(axis=1), "goes with its prices")
+    _refuse(place, none[:, :-1] & ~none[:, 1:], "comes before a price")
+    _refuse(place, np.diff(prices, axis=1, prepend=0.0) < 0, "must be no less than the one before")
+    before = predecessors(visits)
+    follows = np.flatnonzero(before >= 0)
+    own, other = spans[follows], spans[before[follows]]
+    differs = ~((own == other) | (np.isnan(own) & np.isnan(other)))
+    same = prices[follows], prices[before[follows]]
+    differs |= ((same[0] != same[1]) & ~(np.isnan(same[0]) & np.isnan(same[1]))).any(axis=1)
+    for i in follows[differs][:1]:
+        raise ProblemError(f"visits.depth_kwh[{i}]", "differs from that of the visit it follows")
 
 
 def _names(path: str, names: Sequence[str], count: int) -> None:

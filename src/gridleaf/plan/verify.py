@@ -278,6 +278,7 @@ def _money(problem: Problem, plan: Plan, arrival: _Arrivals) -> list[str]:
         lost = np.where(stay, np.maximum(lacking, 0.0), 0.0) * hours
         terms += (prices.short_eur_per_kwh_h * lost.sum(axis=1)).tolist()
     terms += (prices.trip_eur_per_kwh * plan.trip_unmet_kwh).tolist()
+    terms += _depth(problem, plan, arrival)
     if problem.rows is not None and problem.rows.id:
         terms.append(float(prices.row_eur_per_kwh @ (plan.row_over_kw @ hours)))
     cost = math.fsum(terms)
@@ -317,6 +318,63 @@ def _dwell(problem: Problem, part: slice, energy: Floats) -> list[float]:
         held = np.fmin(energy, upper) - lower
         cost += np.nan_to_num(slopes[:, b, None] * (held if b == 0 else np.maximum(held, 0.0)))
     return (np.where(stay, cost, 0.0) @ hours).tolist()  # type: ignore[no-any-return]
+
+
+def _depth(problem: Problem, plan: Plan, arrival: _Arrivals) -> list[float]:
+    """What the cycles of each vehicle cost [EUR], its visits one after the other and closed."""
+    visits, hours = problem.visits, problem.step_h
+    if visits.depth_kwh is None or visits.depth_eur_per_kwh is None:
+        return []
+    following = {}
+    if visits.after is not None:
+        position = {name: i for i, name in enumerate(visits.id)}
+        following = {position[name]: i for i, name in enumerate(visits.after) if name}
+    costs = []
+    for first in np.flatnonzero(~arrival.follows & ~np.isnan(visits.depth_kwh)).tolist():
+        prices = visits.depth_eur_per_kwh[first]
+        prices = prices[~np.isnan(prices)].tolist()
+        width = float(visits.depth_kwh[first]) / len(prices)
+        path: list[float] = []
+        at: int | None = first
+        while at is not None:
+            path.append(float(arrival.energy[at]))
+            for t in range(int(visits.arrive[at]), int(visits.depart[at])):
+                stored = plan.charge_kw[at, t] * visits.charge_efficiency[at]
+                drawn = plan.discharge_kw[at, t] / visits.discharge_efficiency[at]
+                path.append(path[-1] + float((stored - drawn) * hours[t]))
+            at = following.get(at)
+        for bottom, top in _basins(path):
+            cost, left = 0.0, top - bottom
+            for price in prices[:-1]:
+                cost += price * min(left, width)
+                left = max(left - width, 0.0)
+            costs.append(cost + prices[-1] * left)
+    return costs
+
+
+def _basins(path: list[float]) -> list[tuple[float, float]]:
+    """The cycles of a closed path: its lows, each with the height at which it runs over.
+
+    As water rises each low is a lake; where two meet, the one that is less deep ends, and its depth
+    is that of a cycle of rainflow counting. The deepest ends at the top of all.
+    """
+    lake = list(range(len(path)))
+
+    def find(at: int) -> int:
+        while lake[at] != at:
+            at = lake[at]
+        return at
+
+    wet: set[int] = set()
+    cycles = []
+    for at in sorted(range(len(path)), key=path.__getitem__):
+        wet.add(at)
+        for beside in ((at - 1) % len(path), (at + 1) % len(path)):
+            if beside in wet and find(beside) != find(at):
+                deep, flat = sorted((find(beside), find(at)), key=path.__getitem__)
+                cycles.append((path[flat], path[at]))
+                lake[flat] = deep
+    return [*cycles, (min(path), max(path))]
 
 
 class _Teller:

@@ -19,6 +19,8 @@ from gridleaf.store.port import (
     CycleRecord,
     DispatchRecord,
     FrameRecord,
+    HealthRecord,
+    PassportRecord,
     SeriesPoint,
     SessionRecord,
     StoredEvent,
@@ -35,6 +37,7 @@ class MemoryStore:
         self._opened: dict[tuple[object, ...], str] = {}
         self._evse_of: dict[tuple[str, str], int] = {}
         self._sessions: dict[str, SessionRecord] = {}
+        self._health: defaultdict[str, list[HealthRecord]] = defaultdict(list)
         self._wishes: dict[str, Wish] = {}
         self._dispatches: dict[tuple[str, int], DispatchRecord] = {}
         self._prices: dict[str, dict[datetime, tuple[datetime, PricePoint]]] = defaultdict(dict)
@@ -157,6 +160,35 @@ class MemoryStore:
                 if len(found) == limit:
                     break
         return found
+
+    async def discharged_kwh(self, id_token: str, since: datetime | None = None) -> float:
+        return sum(
+            s.discharged_kwh
+            for s in self._sessions.values()
+            if (s.id_token or "").lower() == id_token.lower()
+            and s.state != "live"
+            and (since is None or s.arrived_at >= since)
+        )
+
+    async def append_health(self, record: HealthRecord) -> bool:
+        known = self._health[record.vehicle]
+        if any(record.version == h.version or record.session_id == h.session_id for h in known):
+            return False
+        known.append(record)
+        return True
+
+    async def health(self, vehicle: str, *, limit: int = 1000) -> list[HealthRecord]:
+        return self._health[vehicle][: -limit - 1 : -1]
+
+    async def latest_health(self) -> list[HealthRecord]:
+        return [known[-1] for known in self._health.values() if known]
+
+    async def append_passport(self, record: PassportRecord) -> bool:
+        """Nobody asks for a passport of a replay."""
+        return False
+
+    async def passport(self, vehicle: str) -> list[PassportRecord]:
+        return []
 
     async def save_wish(self, session_id: str, wish: Wish) -> None:
         self._wishes[session_id] = wish

@@ -48,7 +48,42 @@ class SessionRecord:
     reachable_kwh: float | None = None
     cost_eur: float | None = None
     uncontrolled_cost_eur: float | None = None
+    driver_eur: float | None = None
     flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthRecord:
+    """What was known of a vehicle's battery after one of its sessions; ``version`` counts from 1.
+
+    ``vehicle`` is its id token in lower case. ``weight`` and ``verdict`` tell how the session counted
+    (:func:`gridleaf.battery.health.update`), so the versions up to one name every session it rests
+    on. ``mean`` and ``covariance`` are the whole estimate, ``low_kwh`` to ``high_kwh`` its 90 % band.
+    """
+
+    vehicle: str
+    version: int
+    at: datetime
+    session_id: str
+    verdict: str
+    weight: float
+    sessions: int
+    misfits: int
+    nominal_kwh: float
+    capacity_kwh: float
+    low_kwh: float
+    high_kwh: float
+    mean: tuple[float, ...]
+    covariance: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassportRecord:
+    """A signed entry of a vehicle's battery passport as it was written; ``number`` counts from 1."""
+
+    vehicle: str
+    number: int
+    entry: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +235,24 @@ class Store(Protocol):
         limit: int = 1000,
     ) -> list[SessionRecord]:
         """Newest arrival first; ``since``/``until`` bound the arrival, ``id_token`` in any case."""
+
+    async def discharged_kwh(self, id_token: str, since: datetime | None = None) -> float:
+        """What sessions of a token gave that arrived since then and are over, at the grid side [kWh]."""
+
+    async def append_health(self, record: HealthRecord) -> bool:
+        """False when the vehicle has this version already, or one of the same session."""
+
+    async def health(self, vehicle: str, *, limit: int = 1000) -> list[HealthRecord]:
+        """Newest first."""
+
+    async def latest_health(self) -> list[HealthRecord]:
+        """The newest of each vehicle."""
+
+    async def append_passport(self, record: PassportRecord) -> bool:
+        """False when the vehicle has an entry of this number already."""
+
+    async def passport(self, vehicle: str) -> list[PassportRecord]:
+        """All entries of a vehicle, the first one first."""
 
     async def save_wish(self, session_id: str, wish: Wish) -> None: ...
 

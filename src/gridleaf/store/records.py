@@ -20,6 +20,8 @@ from gridleaf.store.port import (
     CycleRecord,
     DispatchRecord,
     FrameRecord,
+    HealthRecord,
+    PassportRecord,
     SessionRecord,
 )
 
@@ -99,6 +101,56 @@ def wish(connection: Connection, session_id: str) -> Wish | None:
     )
     found = rows_of(connection, Wish, query)
     return found[0] if found else None
+
+
+# -- batteries --
+
+
+def discharged_kwh(connection: Connection, id_token: str, since: datetime | None) -> float:
+    table = tables.sessions.c
+    query = select(func.sum(table.discharged_kwh)).where(
+        func.lower(table.id_token) == id_token.lower(), table.state != "live"
+    )
+    if since is not None:
+        query = query.where(table.arrived_at >= since)
+    return float(connection.scalar(query) or 0.0)
+
+
+def append_rows(
+    connection: Connection, table: Table, items: Sequence[HealthRecord | PassportRecord]
+) -> list[bool]:
+    """Whether each is new; what is there already stays as it is."""
+    statement = insert_into(connection.dialect, table).on_conflict_do_nothing()
+    added = statement.returning(table.c.vehicle)
+    return [connection.scalar(added, asdict(item)) is not None for item in items]
+
+
+def append_health(connection: Connection, items: Sequence[HealthRecord]) -> list[bool]:
+    return append_rows(connection, tables.health, items)
+
+
+def append_passport(connection: Connection, items: Sequence[PassportRecord]) -> list[bool]:
+    return append_rows(connection, tables.passport, items)
+
+
+def health(connection: Connection, vehicle: str, limit: int) -> list[HealthRecord]:
+    table = tables.health.c
+    query = select_record(tables.health, HealthRecord).where(table.vehicle == vehicle)
+    return rows_of(connection, HealthRecord, query.order_by(table.version.desc()).limit(limit))
+
+
+def latest_health(connection: Connection) -> list[HealthRecord]:
+    table, other = tables.health.c, tables.health.alias("other").c
+    newest = select(func.max(other.version)).where(other.vehicle == table.vehicle)
+    query = select_record(tables.health, HealthRecord)
+    query = query.where(table.version == newest.scalar_subquery()).order_by(table.vehicle)
+    return rows_of(connection, HealthRecord, query)
+
+
+def passport(connection: Connection, vehicle: str) -> list[PassportRecord]:
+    table = tables.passport.c
+    query = select_record(tables.passport, PassportRecord).where(table.vehicle == vehicle)
+    return rows_of(connection, PassportRecord, query.order_by(table.number))
 
 
 # -- control --

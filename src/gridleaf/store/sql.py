@@ -26,6 +26,8 @@ from gridleaf.store.port import (
     CycleRecord,
     DispatchRecord,
     FrameRecord,
+    HealthRecord,
+    PassportRecord,
     SeriesPoint,
     SessionRecord,
     StoredEvent,
@@ -217,6 +219,24 @@ class SqlStore:
                 limit=limit,
             )
         )
+
+    async def discharged_kwh(self, id_token: str, since: datetime | None = None) -> float:
+        return await self._read(lambda c: records.discharged_kwh(c, id_token, since))
+
+    async def append_health(self, record: HealthRecord) -> bool:
+        return await self._write(records.append_health, record)
+
+    async def health(self, vehicle: str, *, limit: int = 1000) -> list[HealthRecord]:
+        return await self._read(lambda c: records.health(c, vehicle, limit))
+
+    async def latest_health(self) -> list[HealthRecord]:
+        return await self._read(records.latest_health)
+
+    async def append_passport(self, record: PassportRecord) -> bool:
+        return await self._write(records.append_passport, record)
+
+    async def passport(self, vehicle: str) -> list[PassportRecord]:
+        return await self._read(lambda c: records.passport(c, vehicle))
 
     async def save_wish(self, session_id: str, wish: Wish) -> None:
         await self._write(records.save_wishes, (session_id, wish))

@@ -238,10 +238,43 @@ sessions = Table(
     _may("cost_eur", Double),
     _may("uncontrolled_cost_eur", Double),
     _must("flags", Listed),
+    _may("driver_eur", Double),
 )
 Index("sessions_arrived", sessions.c.arrived_at)
 Index("sessions_of_state", sessions.c.state, sessions.c.arrived_at)
 Index("sessions_of_token", func.lower(sessions.c.id_token), sessions.c.arrived_at)
+
+health = Table(
+    "health",
+    metadata,
+    _key("vehicle"),
+    _key("version", Integer),
+    _must("at", Instant),
+    _must("session_id"),
+    _must("verdict"),
+    _must("weight", Double),
+    _must("sessions", Integer),
+    _must("misfits", Integer),
+    _must("nominal_kwh", Double),
+    _must("capacity_kwh", Double),
+    _must("low_kwh", Double),
+    _must("high_kwh", Double),
+    _must("mean", Listed),
+    _must("covariance", Listed),
+    sqlite_with_rowid=False,
+)
+"""Only ever added to."""
+Index("health_of_session", health.c.vehicle, health.c.session_id, unique=True)
+
+passport = Table(
+    "passport",
+    metadata,
+    _key("vehicle"),
+    _key("number", Integer),
+    _must("entry"),
+    sqlite_with_rowid=False,
+)
+"""Only ever added to; ``entry`` to the byte as it was signed."""
 
 wishes = Table(
     "wishes",

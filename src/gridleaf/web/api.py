@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 import gridleaf
 from gridleaf.control.types import SiteState, decision_from_json, state_from_json
 from gridleaf.domain.clock import Clock
+from gridleaf.domain.site import same_token
 from gridleaf.store.port import CycleRecord
 from gridleaf.web import commands, problems
 from gridleaf.web.access import (
@@ -22,11 +23,13 @@ from gridleaf.web.access import (
     Watcher,
 )
 from gridleaf.web.auth import Accounts
+from gridleaf.web.batteries import BatteryView, battery_view, battery_views, vehicle_of
 from gridleaf.web.events import stream
 from gridleaf.web.figures import price_steps, session_series, worst_first
 from gridleaf.web.port import Platform, StationView
 from gridleaf.web.schema import (
     Alerts,
+    BatteryHealth,
     CircuitView,
     CycleId,
     DecisionDetail,
@@ -48,6 +51,7 @@ from gridleaf.web.schema import (
     StationDetail,
     StationId,
     Until,
+    VehicleId,
 )
 
 router = APIRouter()
@@ -383,6 +387,27 @@ async def session(platform: ThePlatform, record: ReadableSession) -> SessionDeta
         power_kw=power,
         soc=soc,
     )
+
+
+@router.get("/vehicles", tags=["vehicles"], dependencies=[Watcher])
+async def vehicles(platform: ThePlatform) -> list[BatteryView]:
+    """Every vehicle of the site file with the health of its battery as measured."""
+    return await battery_views(platform)
+
+
+@router.get("/vehicles/{id_token}/health", tags=["vehicles"])
+async def health(
+    platform: ThePlatform, principal: Anyone, id_token: VehicleId, limit: Limit = 100
+) -> BatteryHealth:
+    """The battery of one vehicle. A driver gets that of the own vehicle only."""
+    if not principal.watches and not principal.owns(id_token):
+        raise HTTPException(403, "this is not the own vehicle")
+    vehicle = vehicle_of(platform.site.vehicles, id_token)
+    if vehicle is None:
+        raise HTTPException(404, "there is no such vehicle")
+    history = await platform.store.health(same_token(id_token), limit=limit)
+    newest = history[0] if history else None
+    return BatteryHealth(battery=await battery_view(platform, vehicle, newest), history=history)
 
 
 @router.get(

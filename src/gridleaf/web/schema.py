@@ -22,7 +22,8 @@ from pydantic import (
 from gridleaf.control.types import Alert, Decision, SessionPlan, SessionState, SiteState
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.wishes import Wish
-from gridleaf.store.port import FrameRecord, SeriesPoint, SessionRecord
+from gridleaf.store.port import FrameRecord, HealthRecord, SeriesPoint, SessionRecord
+from gridleaf.web.batteries import BatteryView
 from gridleaf.web.port import Savings, StationView
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
@@ -46,6 +47,7 @@ UtcTime = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator
 """RFC 3339 with an offset; at the edge of the calendar the offset is dropped."""
 
 StationId = Annotated[str, Path(pattern=r"^[A-Za-z0-9*\-_=:+|@.]{1,48}$")]
+VehicleId = Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f/]+$")]
 EvseId = Annotated[int, Path(ge=1, le=10_000)]
 SessionId = Annotated[str, Path(pattern=r"^[0-9a-zA-Z_.:\-]{1,64}$")]
 CycleId = Annotated[int, Path(ge=1, le=2**53)]
@@ -163,6 +165,13 @@ class SessionDetail(BaseModel):
     step_h: list[float]
     power_kw: list[SeriesPoint]
     soc: list[SeriesPoint]
+
+
+class BatteryHealth(BaseModel):
+    """The battery of a vehicle, and every estimate of it with the session it took in, newest first."""
+
+    battery: BatteryView
+    history: list[HealthRecord]
 
 
 class PlanView(BaseModel):

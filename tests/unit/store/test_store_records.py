@@ -24,6 +24,8 @@ from gridleaf.store.port import (
     CycleRecord,
     DispatchRecord,
     FrameRecord,
+    HealthRecord,
+    PassportRecord,
     SessionRecord,
 )
 from gridleaf.store.sql import SqlStore
@@ -63,6 +65,8 @@ def session(name: str, minute: float = 0, **changes: Any) -> SessionRecord:
         (PricePoint, tables.prices),
         (FrameRecord, tables.frames),
         (Account, tables.accounts),
+        (HealthRecord, tables.health),
+        (PassportRecord, tables.passport),
     ],
 )
 def test_every_field_of_a_record_has_its_column(record: type[Any], table: Table) -> None:
@@ -300,5 +304,71 @@ def test_the_sessions_of_an_id_token_are_found_by_an_index(tmp_path: Path) -> No
         )
         assert "USING INDEX sessions_of_token" in step[3]
         await store.close()
+
+    asyncio.run(main())
+
+
+def health(vehicle: str, version: int, **changes: Any) -> HealthRecord:
+    base: dict[str, Any] = {
+        "vehicle": vehicle,
+        "version": version,
+        "at": minutes(version),
+        "session_id": f"s{version}",
+        "verdict": "counted",
+        "weight": 0.9,
+        "sessions": version,
+        "misfits": 0,
+        "nominal_kwh": 40.0,
+        "capacity_kwh": 34.1,
+        "low_kwh": 32.9,
+        "high_kwh": 35.2,
+        "mean": (3.5, 0.0, -0.01),
+        "covariance": (0.1, 0.0, 0.0, 0.2, 0.1, 0.3),
+    }
+    return HealthRecord(**{**base, **changes})
+
+
+def test_health_is_only_added_to_and_each_session_counts_once(database: Database) -> None:
+    async def main() -> None:
+        async with opened(database) as store:
+            first = health("van", 1)
+            assert await store.append_health(first)
+            assert not await store.append_health(replace(first, capacity_kwh=1.0, session_id="x"))
+            assert not await store.append_health(replace(first, version=2))
+            assert await store.append_health(health("van", 2))
+            assert await store.append_health(health("car", 1))
+            assert await store.health("van") == [health("van", 2), first]
+            assert await store.health("van", limit=1) == [health("van", 2)]
+            assert await store.latest_health() == [health("car", 1), health("van", 2)]
+            assert await store.health("bus") == []
+
+    asyncio.run(main())
+
+
+def test_passport_entries_stay_as_they_were_written(database: Database) -> None:
+    async def main() -> None:
+        async with opened(database) as store:
+            entries = [PassportRecord(vehicle="van", number=n, entry=f"é{n}") for n in (1, 2)]
+            assert [await store.append_passport(e) for e in entries] == [True, True]
+            assert not await store.append_passport(replace(entries[0], entry="forged"))
+            assert await store.passport("van") == entries
+            assert await store.passport("car") == []
+
+    asyncio.run(main())
+
+
+def test_what_a_token_gave_is_summed_when_its_sessions_are_over(database: Database) -> None:
+    async def main() -> None:
+        async with opened(database) as store:
+            for n, token in enumerate(("VAN", "van", "car")):
+                await store.save_session(
+                    session(
+                        f"s{n}", 10.0 * n, id_token=token, discharged_kwh=2.0 + n, state="ended"
+                    )
+                )
+            await store.save_session(session("live", id_token="van", discharged_kwh=9.0))
+            assert await store.discharged_kwh("Van") == 5.0
+            assert await store.discharged_kwh("van", minutes(5)) == 3.0
+            assert await store.discharged_kwh("bus") == 0.0
 
     asyncio.run(main())

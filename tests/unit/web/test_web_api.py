@@ -115,6 +115,24 @@ def test_a_drivers_sessions_are_found_whatever_the_case_of_the_token() -> None:
     in_world(test, filled=True)
 
 
+def test_a_battery_is_served_with_its_band_and_where_it_comes_from() -> None:
+    async def test(w: World) -> None:
+        views = (await w.ask("GET", "/vehicles")).json()
+        assert len(views) == len(w.platform.site.vehicles)
+        first = w.platform.site.vehicles[0]
+        answer = (await w.ask("GET", f"/vehicles/{first.id_token.lower()}/health")).json()
+        battery, (newest,) = answer["battery"], answer["history"]
+        assert battery == views[0]
+        assert battery["soh_low"] < battery["soh"] < battery["soh_high"]
+        assert battery["planned_with"] is True
+        assert (newest["version"], newest["verdict"]) == (battery["sessions"], "counted")
+        unknown = (await w.ask("GET", f"/vehicles/{views[3]['id_token']}/health")).json()
+        assert (unknown["battery"]["soh"], unknown["history"]) == (None, [])
+        assert (await w.ask("GET", "/vehicles/NOBODY/health")).status_code == 404
+
+    in_world(test, filled=True)
+
+
 def test_a_live_session_is_shown_as_it_stands_and_not_as_it_was_last_kept() -> None:
     async def test(w: World) -> None:
         session_id = w.session_at("DC01")
@@ -378,7 +396,7 @@ def test_the_description_names_every_operation_and_its_problems() -> None:
         for path, methods in schema["paths"].items()
         for method, operation in methods.items()
     ]
-    assert len(operations) == 25
+    assert len(operations) == 27
     for path, method, operation in operations:
         assert operation["summary"], (method, path)
         assert operation["description"], (method, path)

@@ -17,14 +17,23 @@ from nicegui import ui
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gridleaf.web.auth import Accounts
-from gridleaf.web.console import decisions, depot, driver, evses, history, session, stations
+from gridleaf.web.console import (
+    decisions,
+    depot,
+    driver,
+    evses,
+    history,
+    session,
+    stations,
+    vehicles,
+)
 from gridleaf.web.console.frame import SCOPE_KEY, missing
 from gridleaf.web.console.model import Console
 from gridleaf.web.login import Gate
 
 __all__ = ["Console", "mount", "running"]
 
-PAGES = (decisions, depot, driver, evses, history, session, stations)
+PAGES = (decisions, depot, driver, evses, history, session, stations, vehicles)
 """Importing them has registered their pages."""
 
 _nicegui = FastAPI(openapi_url=None)

@@ -92,6 +92,7 @@ def _page(visit: Visit, evse: EvseState) -> None:
                 expected = definition("Expected then")
                 earned = definition("Saved so far")
                 earning = definition("Saving by departure")
+                share = definition("Yours of that") if session.driver_share > 0 else None
             promise = say("p", "", "promise", role="status")
         with box("section", "card"):
             heading("Your wishes")
@@ -135,6 +136,9 @@ def _page(visit: Visit, evse: EvseState) -> None:
         if record is not None and record.cost_eur is not None:
             saved = (record.uncontrolled_cost_eur or 0.0) - record.cost_eur
         earned.text = money(saved, console.currency)
+        if share is not None and record is not None:
+            part = f"{percent(car.driver_share)} of what V2G saves"
+            share.text = f"{money(record.driver_eur, console.currency)}, {part}"
         if plan is None or decision is None or decided is None:
             expected.text, earning.text = "planning…", UNKNOWN
             promise.text = ""

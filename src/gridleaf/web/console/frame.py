@@ -22,6 +22,7 @@ NAVIGATION = (
     ("depot", "/", "Depot"),
     ("evses", "/evses", "EVSEs"),
     ("stations", "/stations", "Stations"),
+    ("vehicles", "/vehicles", "Vehicles"),
     ("history", "/history", "History"),
     ("decisions", "/decisions", "Decisions"),
 )

@@ -229,6 +229,7 @@ ICONS = {
     "depot": f'<path {_LINE} d="M3 21V9l9-6 9 6v12M8 21v-7h8v7M12.5 15.5 11 18h2l-1.5 2.5"/>',
     "evses": f'<path {_LINE} d="M4 21V5a2 2 0 0 1 2-2h6a2 2 0 0 1 2 2v16M2 21h14M9.5 7 7 11.5h4L8.5 16M14 11h2a2 2 0 0 1 2 2v3.5a1.8 1.8 0 0 0 3.6 0V9L18 5.5"/>',
     "stations": f'<path {_LINE} d="M5 13a10 10 0 0 1 14 0M8 16.5a5.5 5.5 0 0 1 8 0M2 9.5a14.5 14.5 0 0 1 20 0M12 20h.01"/>',
+    "vehicles": f'<path {_LINE} d="M3 8h15v9H3zM18 11h3v3h-3M7 11v3M11 11v3"/>',
     "history": f'<path {_LINE} d="M3 12a9 9 0 1 0 3-6.7L3 8M3 3v5h5M12 7v5l3.5 2"/>',
     "decisions": f'<path {_LINE} d="M6 3v12M6 9c0-2 4-2 8-2h4M15 4l3 3-3 3M6 15c0 3 4 3 8 3h4M15 15l3 3-3 3"/>',
     "theme": f'<path {_LINE} d="M12 3a9 9 0 1 0 0 18z"/><path d="M12 3a9 9 0 0 1 0 18z" fill="currentColor" stroke="currentColor" stroke-width="1.8"/>',

@@ -27,6 +27,7 @@ from gridleaf.web.console.session_chart import ahead, session_options, session_r
 from gridleaf.web.console.texts import (
     DOING,
     FLAGS,
+    KNOWN_BY,
     SAID_BY,
     UNKNOWN,
     VERDICT,
@@ -153,7 +154,8 @@ class _Facts:
             target = live.target_kwh / live.capacity_kwh if live.capacity_kwh else None
             if live.soc is not None:
                 self._soc.text = (
-                    f"{percent(live.soc)} of {kwh(live.capacity_kwh, 0)}, target {percent(target)}"
+                    f"{percent(live.soc)} of {kwh(live.capacity_kwh, 0)}"
+                    f" ({KNOWN_BY.get(live.capacity_by, 'assumed')}), target {percent(target)}"
                 )
             else:
                 self._soc.text = (

@@ -117,6 +117,12 @@ SAID_BY = {
     "default": "assumed by default",
 }
 
+KNOWN_BY = {
+    "vehicle": "said by the vehicle",
+    "sessions": "measured in its sessions",
+    "site": "as configured",
+}
+
 FLAGS = {
     "clock_ahead": "station clock ahead",
     "register_reset": "meter restarted",

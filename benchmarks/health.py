@@ -1,0 +1,201 @@
+"""How good the measured health is: fleets with known truth, the estimate beside the plain quotient.
+
+Each vehicle has its own capacity, fade, efficiencies, gauge (rounding, drift, scale, shape) and habits;
+some sessions are short, some have a reset gauge, some are another vehicle's. ``python -m benchmarks
+health [--vehicles 400] [--sessions 60] [--seed 0] [--json]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from gridleaf.battery import health
+from gridleaf.battery.health import Estimate, Sweep, prior, update
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+NOMINAL_KWH = (22.0, 39.0, 59.0, 75.0)
+INTO, OUT_OF = 0.93, 0.93
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """One vehicle of the fleet and what it showed. ``capacity_kwh`` is that at the last session."""
+
+    nominal_kwh: float
+    made_at: datetime | None
+    capacity_kwh: float
+    sweeps: tuple[Sweep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """How often things go wrong, as shares of the sessions."""
+
+    short: float = 0.3
+    reset: float = 0.03
+    stranger: float = 0.03
+
+
+def fleet(
+    count: int, sessions: int, seed: int, *, v2g: float = 0.5, faults: Faults | None = None
+) -> list[Truth]:
+    """Vehicles with known truth; ``v2g`` is the share of those that discharge as well."""
+    rng = np.random.default_rng(seed)
+    wrong = faults or Faults()
+    return [_vehicle(rng, sessions, bool(rng.random() < v2g), wrong) for _ in range(count)]
+
+
+def _vehicle(rng: np.random.Generator, sessions: int, gives: bool, wrong: Faults) -> Truth:
+    nominal = float(rng.choice(NOMINAL_KWH))
+    age_y = float(rng.uniform(0, 8))
+    rate = float(rng.normal(health.FADE_PER_YEAR, health.FADE_SD_PER_YEAR))
+    new = nominal * (1 + health.NOMINAL_SD * rng.standard_normal())
+    shared, own, other = rng.standard_normal(3) * health.EFFICIENCY_SD
+    twin = np.sqrt(health.EFFICIENCY_TWIN)
+    a, b = twin * shared + np.sqrt(1 - twin**2) * np.array([own, other])
+    scale = 1 + health.SCALE_SD * rng.standard_normal()
+    bend = rng.normal(0, 0.02)
+    sweeps, day, capacity = [], 0.0, new
+    for _ in range(sessions):
+        day += float(rng.exponential(3.0))
+        capacity = new - nominal * rate * (age_y + day / 365.25)
+        stranger = rng.random() < wrong.stranger
+        held = float(rng.choice(NOMINAL_KWH)) * 0.9 if stranger else capacity
+        sweeps.append(
+            _session(rng, START + timedelta(days=day), held, (a, b), scale, bend, gives, wrong)
+        )
+    known = rng.random() < 0.7
+    made = START - timedelta(days=365.25 * age_y) if known else None
+    return Truth(nominal, made, capacity, tuple(sweeps))
+
+
+def _session(
+    rng: np.random.Generator,
+    at: datetime,
+    capacity: float,
+    off: tuple[float, float],
+    scale: float,
+    bend: float,
+    gives: bool,
+    wrong: Faults,
+) -> Sweep:
+    first = float(np.clip(rng.normal(0.5, 0.15), 0.1, 0.9))
+    last = float(np.clip(rng.normal(0.82, 0.08), 0.3, 1.0))
+    if rng.random() < wrong.short:
+        last = float(np.clip(first + rng.normal(0, 0.04), 0.05, 1.0))
+    net = capacity * (_energy(last, bend) - _energy(first, bend))
+    cycled = float(rng.uniform(0, 0.5)) * capacity if gives else 0.0
+    into = INTO * (1 + off[0]) * (1 + 0.01 * rng.standard_normal())
+    out_of = OUT_OF * (1 + off[1]) * (1 + 0.01 * rng.standard_normal())
+    shown = [
+        float(np.clip(scale * (s - 0.5) + 0.5 + 0.006 * rng.standard_normal(), 0, 1))
+        for s in (first, last)
+    ]
+    if rng.random() < wrong.reset:
+        shown[1] = float(np.clip(shown[1] + rng.choice((-1, 1)) * rng.uniform(0.08, 0.4), 0, 1))
+    return Sweep(
+        at=at,
+        charged_kwh=round((cycled + max(net, 0.0)) / into, 2),
+        discharged_kwh=round((cycled + max(-net, 0.0)) * out_of, 2),
+        soc_from=round(shown[0], 2),
+        soc_to=round(shown[1], 2),
+        charge_efficiency=INTO,
+        discharge_efficiency=OUT_OF,
+    )
+
+
+def _energy(soc: float, bend: float) -> float:
+    """Share of the energy below a state of charge: the voltage rises with it."""
+    return soc + bend * soc * (soc - 1)
+
+
+def estimate(truth: Truth) -> Estimate:
+    """The estimate after the last session."""
+    begin = prior(truth.nominal_kwh, START, truth.made_at)
+    found = begin
+    for sweep in truth.sweeps:
+        found, _, _ = update(found, sweep, begin)
+    return found
+
+
+def quotient(truth: Truth) -> float:
+    """The plain way: energy over change of charge, the mean over sessions of more than a tenth."""
+    ratios = [
+        (s.charged_kwh * INTO - s.discharged_kwh / OUT_OF) / (s.soc_to - s.soc_from)
+        for s in truth.sweeps
+        if abs(s.soc_to - s.soc_from) > 0.1
+    ]
+    return float(np.mean(ratios)) if ratios else truth.nominal_kwh
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Errors relative to the nominal capacity, and the share of truths inside the 90 % band."""
+
+    vehicles: int
+    bias: float
+    rmse: float
+    covered: float
+    half_band: float
+    quotient_bias: float
+    quotient_rmse: float
+
+
+def score(truths: Sequence[Truth]) -> Score:
+    """The estimates of a fleet beside the plain quotients."""
+    found = [estimate(t) for t in truths]
+    nominal = np.array([t.nominal_kwh for t in truths])
+    true = np.array([t.capacity_kwh for t in truths])
+    ours = (np.array([e.capacity_kwh for e in found]) - true) / nominal
+    plain = (np.array([quotient(t) for t in truths]) - true) / nominal
+    low, high = np.array([e.band_kwh for e in found]).T
+    return Score(
+        vehicles=len(truths),
+        bias=float(ours.mean()),
+        rmse=float(np.sqrt((ours**2).mean())),
+        covered=float(((low <= true) & (true <= high)).mean()),
+        half_band=float(((high - low) / 2 / nominal).mean()),
+        quotient_bias=float(plain.mean()),
+        quotient_rmse=float(np.sqrt((plain**2).mean())),
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vehicles", type=int, default=400)
+    parser.add_argument("--sessions", default="5,20,60")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(argv)
+    rows: list[dict[str, Any]] = [
+        {
+            "v2g": v2g,
+            "sessions": n,
+            "score": score(fleet(options.vehicles, n, options.seed, v2g=v2g)),
+        }
+        for v2g in (0.0, 1.0)
+        for n in map(int, options.sessions.split(","))
+    ]
+    if options.json:
+        print(json.dumps([{**row, "score": asdict(row["score"])} for row in rows]))
+        return
+    print("               relative to the nominal capacity, %")
+    print("V2G  sessions    bias    RMSE  +-band  inside 90 %   quotient: bias    RMSE")
+    for r in rows:
+        s = r["score"]
+        print(
+            f"{'yes' if r['v2g'] else 'no':4} {r['sessions']:8} {100 * s.bias:+7.2f} {100 * s.rmse:7.2f} "
+            f"{100 * s.half_band:7.2f} {100 * s.covered:12.1f} {100 * s.quotient_bias:+17.2f} "
+            f"{100 * s.quotient_rmse:7.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

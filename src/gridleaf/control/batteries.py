@@ -1,0 +1,209 @@
+"""The batteries of a site's vehicles: what their sessions have taught, and what they may still give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from zoneinfo import ZoneInfo
+
+from gridleaf.battery.budget import Budget, PredictedFade, allowed_discharge_kwh
+from gridleaf.battery.health import Estimate, Sweep, informed, prior, update
+from gridleaf.control.session import LiveSession
+from gridleaf.domain.site import Evse, Vehicle, same_token
+from gridleaf.store.port import HealthRecord
+
+DOUBTFUL = frozenset(
+    {
+        "soc_jump",
+        "soc_out_of_range",
+        "register_reset",
+        "register_jump",
+        "interval_implausible",
+        "estimated",
+        "incomplete",
+    }
+)
+"""A session with one of these flags says nothing about the battery."""
+_BELIEVED = (0.4, 1.15)
+"""A capacity that a vehicle tells is believed within these shares of the one in the site file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a vehicle has given in sessions that are over [kWh]."""
+
+    year: int
+    year_kwh: float
+    total_kwh: float
+
+
+class Batteries:
+    """Keeps the newest estimate of each vehicle; :mod:`gridleaf.battery.health` makes them.
+
+    Attributes
+    ----------
+    latest
+        The newest record by vehicle (:func:`~gridleaf.domain.site.same_token`).
+    given
+        What each vehicle with a budget has given.
+    fade
+        What an ageing model predicts for a vehicle, where one is asked.
+    """
+
+    def __init__(self, timezone: str) -> None:
+        self._zone = ZoneInfo(timezone)
+        self.latest: dict[str, HealthRecord] = {}
+        self.given: dict[str, Given] = {}
+        self.fade: dict[str, PredictedFade] = {}
+
+    def restore(self, records: Iterable[HealthRecord]) -> None:
+        self.latest = {record.vehicle: record for record in records}
+
+    def capacity_kwh(
+        self, vehicle: Vehicle | None, told_kwh: float | None, at: datetime
+    ) -> tuple[float | None, str]:
+        """The capacity to plan with, and who says so; None where nobody does.
+
+        What the vehicle itself told at this session (``vehicle``), where it can be; else what its
+        sessions have shown (``sessions``), once that is more than the prior knew; else the site file
+        (``site``).
+        """
+        if vehicle is None:
+            return told_kwh, "vehicle" if told_kwh is not None else ""
+        low, high = (share * vehicle.capacity_kwh for share in _BELIEVED)
+        if told_kwh is not None and low <= told_kwh <= high:
+            return told_kwh, "vehicle"
+        record = self.health(vehicle, at)
+        if record is not None:
+            return record.capacity_kwh, "sessions"
+        return vehicle.capacity_kwh, "site"
+
+    def health(self, vehicle: Vehicle, at: datetime) -> HealthRecord | None:
+        """The newest estimate of a vehicle, if it knows more than the prior does."""
+        record = self._record(vehicle)
+        return record if record is not None and trusted(record, vehicle, at) else None
+
+    def _record(self, vehicle: Vehicle) -> HealthRecord | None:
+        """None as well where the site file has given the vehicle another battery since."""
+        record = self.latest.get(same_token(vehicle.id_token))
+        return None if record is None or record.nominal_kwh != vehicle.capacity_kwh else record
+
+    def learn(self, session: LiveSession, vehicle: Vehicle, evse: Evse) -> HealthRecord | None:
+        """What a session that is over adds; None where it says nothing.
+
+        It counts when it is stored (:meth:`learnt`).
+        """
+        sweep = sweep_of(session, evse)
+        if sweep is None:
+            return None
+        begin = _prior(vehicle, sweep.at)
+        record = self._record(vehicle)
+        before = begin if record is None else estimate_of(record)
+        after, weight, verdict = update(before, sweep, begin)
+        if verdict == "small":
+            return None
+        name = same_token(vehicle.id_token)
+        newest = self.latest.get(name)
+        low, high = after.band_kwh
+        return HealthRecord(
+            vehicle=name,
+            version=1 if newest is None else newest.version + 1,
+            at=after.at,
+            session_id=session.session_id,
+            verdict=verdict,
+            weight=weight,
+            sessions=after.sessions,
+            misfits=after.misfits,
+            nominal_kwh=vehicle.capacity_kwh,
+            capacity_kwh=after.capacity_kwh,
+            low_kwh=low,
+            high_kwh=high,
+            mean=after.mean,
+            covariance=after.covariance,
+        )
+
+    def learnt(self, record: HealthRecord) -> None:
+        self.latest[record.vehicle] = record
+
+    def year_start(self, at: datetime) -> datetime:
+        """Local midnight of the first day of the year."""
+        first = at.astimezone(self._zone).date().replace(month=1, day=1)
+        return datetime.combine(first, time(), self._zone).astimezone(UTC)
+
+    def gave(self, vehicle: Vehicle, at: datetime, year_kwh: float, total_kwh: float) -> None:
+        """What the sessions of a vehicle that are over have given up to ``at``."""
+        year = at.astimezone(self._zone).year
+        self.given[same_token(vehicle.id_token)] = Given(year, year_kwh, total_kwh)
+
+    def left_kwh(
+        self, vehicle: Vehicle, giving_kwh: float, at: datetime
+    ) -> tuple[float | None, str]:
+        """What a vehicle may still give [kWh] and what bounds it; None is no bound.
+
+        ``giving_kwh`` is what its sessions that are live have given.
+        """
+        budget = Budget(
+            per_year_kwh=vehicle.discharge_kwh_per_year,
+            total_kwh=vehicle.discharge_kwh_total,
+            floor_soh=vehicle.soh_floor,
+            floor_on=vehicle.soh_floor_on,
+        )
+        name = same_token(vehicle.id_token)
+        given = self.given.get(name, Given(0, 0.0, 0.0))
+        this_year = given.year_kwh if given.year == at.astimezone(self._zone).year else 0.0
+        record = self.health(vehicle, at)
+        return allowed_discharge_kwh(
+            budget,
+            year_kwh=this_year + giving_kwh,
+            total_kwh=given.total_kwh + giving_kwh,
+            at=at,
+            soh=None if record is None else record.capacity_kwh / record.nominal_kwh,
+            fade=self.fade.get(name),
+        )
+
+
+def trusted(record: HealthRecord, vehicle: Vehicle, at: datetime) -> bool:
+    """Whether an estimate knows more than age and model do."""
+    return informed(estimate_of(record), _prior(vehicle, at))
+
+
+def sweep_of(session: LiveSession, evse: Evse) -> Sweep | None:
+    """What a session tells about the battery: its registers between two states of charge.
+
+    None where the state of charge was not told twice, or a flag casts doubt on what was.
+    """
+    first, last = session.arrival, session.mark()
+    if first.soc is None or last.soc is None or session.soc_at is None:
+        return None
+    if DOUBTFUL & set(session.flags):
+        return None
+    return Sweep(
+        at=session.soc_at,
+        charged_kwh=last.soc_charged_kwh - first.soc_charged_kwh,
+        discharged_kwh=last.soc_discharged_kwh - first.soc_discharged_kwh,
+        soc_from=first.soc,
+        soc_to=last.soc,
+        charge_efficiency=evse.charge_efficiency,
+        discharge_efficiency=evse.discharge_efficiency,
+    )
+
+
+def estimate_of(record: HealthRecord) -> Estimate:
+    """The estimate that a record keeps."""
+    c, a, b = record.mean
+    cc, ca, cb, aa, ab, bb = record.covariance
+    return Estimate(
+        at=record.at,
+        mean=(c, a, b),
+        covariance=(cc, ca, cb, aa, ab, bb),
+        sessions=record.sessions,
+        misfits=record.misfits,
+    )
+
+
+def _prior(vehicle: Vehicle, at: datetime) -> Estimate:
+    made = vehicle.battery_since
+    return prior(
+        vehicle.capacity_kwh, at, None if made is None else datetime.combine(made, time(), UTC)
+    )
