@@ -12,6 +12,7 @@ from rich.table import Table
 
 from gridleaf.battery.ageing import MODELS, Life, Model, model, simulate
 from gridleaf.battery.ageing.files import read_history
+from gridleaf.cli.battery_health import health, passport, verify
 from gridleaf.cli.figure import check_figure, drawing
 
 CellOption = Annotated[
@@ -30,6 +31,9 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_cells)
     group.command("show")(show)
     group.command("simulate")(simulate_profile)
+    group.command("health")(health)
+    group.command("passport")(passport)
+    group.command("verify")(verify)
     app.add_typer(group, name="battery")
 
 
