@@ -13,6 +13,7 @@ from rich.table import Table
 from gridleaf.battery.ageing import MODELS, Life, Model, simulate
 from gridleaf.battery.ageing.files import read_history
 from gridleaf.battery.catalogue import catalogue
+from gridleaf.cli.battery_health import health, passport, verify
 from gridleaf.cli.battery_packs import ageing_of, list_packs, show_pack, value_pack
 from gridleaf.cli.figure import check_figure, drawing
 
@@ -34,6 +35,9 @@ def register(app: typer.Typer) -> None:
     group.command("packs")(list_packs)
     group.command("simulate")(simulate_profile)
     group.command("value")(value_pack)
+    group.command("health")(health)
+    group.command("passport")(passport)
+    group.command("verify")(verify)
     app.add_typer(group, name="battery")
 
 

@@ -97,30 +97,14 @@ class Batteries:
         sweep = sweep_of(session, evse)
         if sweep is None:
             return None
-        begin = _prior(vehicle, sweep.at)
-        record = self._record(vehicle)
-        before = begin if record is None else estimate_of(record)
-        after, weight, verdict = update(before, sweep, begin)
-        if verdict == "small":
-            return None
         name = same_token(vehicle.id_token)
-        newest = self.latest.get(name)
-        low, high = after.band_kwh
-        return HealthRecord(
-            vehicle=name,
-            version=1 if newest is None else newest.version + 1,
-            at=after.at,
+        return next_record(
+            name,
+            self.latest.get(name),
+            sweep,
             session_id=session.session_id,
-            verdict=verdict,
-            weight=weight,
-            sessions=after.sessions,
-            misfits=after.misfits,
             nominal_kwh=vehicle.capacity_kwh,
-            capacity_kwh=after.capacity_kwh,
-            low_kwh=low,
-            high_kwh=high,
-            mean=after.mean,
-            covariance=after.covariance,
+            begin=_prior(vehicle, sweep.at),
         )
 
     def learnt(self, record: HealthRecord) -> None:
@@ -161,6 +145,43 @@ class Batteries:
             soh=None if record is None else record.capacity_kwh / record.nominal_kwh,
             fade=self.fade.get(name),
         )
+
+
+def next_record(
+    vehicle: str,
+    newest: HealthRecord | None,
+    sweep: Sweep,
+    *,
+    session_id: str,
+    nominal_kwh: float,
+    begin: Estimate,
+) -> HealthRecord | None:
+    """The estimate after one more session; None where too little happened in it.
+
+    It goes on from ``newest``, or from the prior ``begin`` where that was of another battery.
+    """
+    goes_on = newest is not None and newest.nominal_kwh == nominal_kwh
+    before = estimate_of(newest) if newest is not None and goes_on else begin
+    after, weight, verdict = update(before, sweep, begin)
+    if verdict == "small":
+        return None
+    low, high = after.band_kwh
+    return HealthRecord(
+        vehicle=vehicle,
+        version=1 if newest is None else newest.version + 1,
+        at=after.at,
+        session_id=session_id,
+        verdict=verdict,
+        weight=weight,
+        sessions=after.sessions,
+        misfits=after.misfits,
+        nominal_kwh=nominal_kwh,
+        capacity_kwh=after.capacity_kwh,
+        low_kwh=low,
+        high_kwh=high,
+        mean=after.mean,
+        covariance=after.covariance,
+    )
 
 
 def trusted(record: HealthRecord, vehicle: Vehicle, at: datetime) -> bool:
