@@ -92,7 +92,7 @@ def _default(param: Any) -> str:
     if param.required:
         return "required"
     default = param.default
-    if default is None or default is False or default == () or callable(default):
+    if default is None or default is False or default in ((), "") or callable(default):
         return ""
     return f"`{default}`"
 

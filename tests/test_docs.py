@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 from benchmarks.__main__ import NAMES
-from docs import tables
+from docs import figures, tables
 
 from gridleaf.demo import simulate
 from gridleaf.demo.depot import demo_site
+from gridleaf.plan import solve
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -193,6 +195,31 @@ def test_the_program_in_the_readme_runs_and_prints_what_stands_there() -> None:
     (code,), (printed,) = blocks(readme, "python"), blocks(readme, "text")
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == printed
+
+
+def test_the_programs_for_a_large_fleet_run(tmp_path: Path) -> None:
+    code = "\n".join(blocks(DOCS / "how-to" / "plan-a-large-fleet.md", "python"))
+    assert "10_000" in code
+    fewer = code.replace("10_000", "1_000").replace("_000.0]", "00.0]")
+    ran = subprocess.run(
+        [sys.executable, "-c", fewer], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    (gap,) = re.findall(r"at most (\S+) above the optimum", ran.stdout)
+    assert float(gap) <= 1e-4
+    assert (tmp_path / "fleet.npz").exists()
+
+
+def test_the_curve_of_one_vehicle_in_the_figure_is_what_the_planner_finds() -> None:
+    energy, money = figures.curve(*figures.value_function())
+    assert (energy[0], energy[-1]) == (figures.LEAST, pytest.approx(figures.MOST))
+    for target_kwh in (10.0, 17.3, 24.0, 39.9, 47.0, 50.0):
+        plan = solve(figures.one_vehicle(target_kwh))
+        assert plan.objective_eur == pytest.approx(np.interp(target_kwh, energy, money), abs=1e-6)
+
+
+def test_the_figures_that_do_not_depend_on_rounding_can_be_drawn() -> None:
+    for name in ("value", "prices"):
+        assert figures.FIGURES[name]().axes
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
