@@ -7,7 +7,7 @@ steps, N visits, K nodes and M further rows has arrays of the shapes given below
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +43,10 @@ class Visits:
     ``trip_kwh``, and its ``energy_kwh`` is NaN. Its floor is 0 where there is none. What the trip takes
     below the floor is ``Plan.trip_unmet_kwh``. It may be above its ``max_kwh`` only as far as the vehicle
     would be if it never had power. ``value_eur_per_kwh`` counts where no visit follows.
+
+    Charging is 0 or at least ``min_charge_kw``, discharging 0 or at least ``min_discharge_kw``; 0 and NaN
+    are no least power. Where one of them is set the vehicle does not do both at once, and it does not
+    charge (discharge) in steps in which less than that is possible.
     """
 
     id: tuple[str, ...]
@@ -64,6 +68,8 @@ class Visits:
     after: tuple[str, ...] | None = None
     """The visit of the same vehicle before this one, "" where there is none."""
     trip_kwh: Floats | None = None
+    min_charge_kw: Floats | None = None
+    min_discharge_kw: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +239,28 @@ def waves(before: Ints) -> list[Ints]:
     return waves
 
 
+def least_powers(visits: Visits) -> tuple[Floats, Floats]:
+    """The least charging and discharging power of each visit, 0 where there is none, ``(N,)`` [kW]."""
+    none = np.zeros(len(visits.id))
+    columns = visits.min_charge_kw, visits.min_discharge_kw
+    charge, discharge = (none if c is None else filled(c, 0.0) for c in columns)
+    return charge, discharge
+
+
+def usable(problem: Problem) -> Problem:
+    """The problem without the powers that are less than the least one."""
+    visits = problem.visits
+    least_in, least_out = least_powers(visits)
+
+    def kept(most: Floats, least: Floats) -> Floats:
+        return np.where(most >= (least[:, None] if most.ndim == 2 else least), most, 0.0)
+
+    if not (least_in.any() or least_out.any()):
+        return problem
+    charge, discharge = kept(visits.charge_kw, least_in), kept(visits.discharge_kw, least_out)
+    return replace(problem, visits=replace(visits, charge_kw=charge, discharge_kw=discharge))
+
+
 def filled(values: Floats, none: float) -> Floats:
     """The values with ``none`` where they are NaN."""
     return np.where(np.isnan(values), none, values)
@@ -388,6 +416,10 @@ def _check_visits(visits: Visits, nodes: Nodes, steps: int) -> None:
     _numbers("visits.wear_eur_per_kwh", visits.wear_eur_per_kwh, (count,), least=0.0)
     _numbers("visits.value_eur_per_kwh", visits.value_eur_per_kwh, (count,))
     _check_dwell(visits)
+    for name in ("min_charge_kw", "min_discharge_kw"):
+        least = getattr(visits, name)
+        if least is not None:
+            _numbers(f"visits.{name}", least, (count,), none=True, finite=True, least=0.0)
 
 
 def _check_chains(visits: Visits) -> NDArray[np.bool_]:
