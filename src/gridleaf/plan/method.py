@@ -46,7 +46,8 @@ def solve(
     Parameters
     ----------
     gap
-        Relative distance of objective and bound at which the fleet method ends [-].
+        Relative distance of objective and bound at which the fleet method ends, and the exact one where
+        there are least powers [-].
     time_limit_s
         For the solver [s]; none when absent. The fleet method then returns its best plan.
     workers
@@ -76,12 +77,14 @@ def solve(
     visits = problem.visits
     small = int((visits.depart - visits.arrive).sum()) < CROSSOVER
     if method == "exact" or (method == "auto" and small):
-        return solve_exact(problem, time_limit_s=time_limit_s, times=times, timer=timer)
+        return solve_exact(problem, gap=gap, time_limit_s=time_limit_s, times=times, timer=timer)
     # what is compiled takes a moment to load: only those who need it wait
     from gridleaf.plan.fleet import solve_fleet, why_exact
 
     if method == "auto" and (reason := why_exact(problem)):
-        plan = solve_exact(problem, time_limit_s=time_limit_s, times=times, timer=timer)
+        plan = solve_exact(
+            problem, gap=gap, time_limit_s=time_limit_s, times=times, timer=timer
+        )
         return replace(plan, notes=(*plan.notes, f"{reason}: planned by the exact method"))
     return solve_fleet(
         problem,
