@@ -130,9 +130,7 @@ MODELS: Final[tuple[Model, ...]] = (
         chemistry="LFP",
         capacity_ah=250.0,
         source=(_GASPER,),
-        fitted=Fitted(
-            temperature_c=(10.0, 45.0), depth=(0.8, 1.0), charge_c=0.65, discharge_c=1.0
-        ),
+        fitted=Fitted(temperature_c=(10.0, 45.0), depth=(0.8, 1.0), charge_c=0.65, discharge_c=1.0),
         parts=_losses(0.526, 0.828),
         calendar=calendar.lfp_prismatic,
         caveat="Cycling wears less when warm: it learnt that from its data and extrapolates badly. "
@@ -299,7 +297,9 @@ MODELS: Final[tuple[Model, ...]] = (
         fitted=Fitted(temperature_c=(10.0, 60.0), depth=(0.1, 1.0), charge_c=1.0, discharge_c=1.0),
         parts=_losses(0.5, 0.5),
         calendar=calendar.nmc_denso,
-        caveat="Cycled around half charge only. Not monotone in SoC. Its break-in is not included.",
+        caveat="Cycled around half charge only. Not monotone in SoC; below a SoC of about 2 % its "
+        "calendar loss is negative. Its break-in is not included.",
+        rises=True,
     ),
     Model(
         name="Nmc811_GrSi_LGM50_5Ah_Battery",
