@@ -88,7 +88,8 @@ class State:
     """Packs at a moment, and what the step before it did; arrays of one shape or numbers.
 
     ``power_kw`` is the mean at the terminals; of its energy ``stored_kwh`` is in the cells now and
-    ``heat_kwh`` became heat, of which ``cooling_kwh`` was taken by the coolant.
+    ``heat_kwh`` became heat. ``cooling_kwh`` is what the coolant took of the pack's heat, for which it
+    drew ``drawn_kwh`` of electric energy beside the terminals.
     """
 
     soc: Floats
@@ -99,6 +100,7 @@ class State:
     stored_kwh: Floats
     heat_kwh: Floats
     cooling_kwh: Floats
+    drawn_kwh: Floats
 
 
 def named(name: str) -> Pack:
@@ -316,6 +318,7 @@ def state(
         stored_kwh=nothing,
         heat_kwh=nothing,
         cooling_kwh=nothing,
+        drawn_kwh=nothing,
     )
 
 
@@ -362,6 +365,7 @@ def step(pack: Pack, now: State, power_kw: ArrayLike, ambient_c: ArrayLike, dt_h
         stored_kwh=stored,
         heat_kwh=heat,
         cooling_kwh=cooling,
+        drawn_kwh=cooling / pack.thermal.performance,
     )
 
 

@@ -104,6 +104,8 @@ def test_an_evening_warms_a_passive_pack_more_than_a_cooled_one_allows() -> None
     assert warm.temperature_c > 30.5
     assert cooled.temperature_c <= 30 + 1e-9
     assert cooled.cooling_kwh > 0
+    assert cooled.drawn_kwh == pytest.approx(cooled.cooling_kwh / 2.0)
+    assert warm.drawn_kwh == 0
 
 
 def test_the_curve_of_a_vehicle_is_the_limit_down_to_the_end_of_charge() -> None:
