@@ -8,11 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridleaf.battery import pack as packs
-from gridleaf.battery.catalogue import load
+from gridleaf.battery.catalogue import Catalogue, load
 from gridleaf.battery.converter import Converter, grid_kw, round_trip, terminal_kw
 from gridleaf.battery.pack import Pack, build, power_limits, state, step
 
-PACKS = [build(load(), name) for name in sorted(load().packs)]
+SHIPPED = load()
+LIKE = SHIPPED.packs["nissan-leaf-40"]
+OF_EACH_CELL = Catalogue(
+    SHIPPED.cells,
+    {f"of {cell}": LIKE.model_copy(update={"cell": cell}) for cell in SHIPPED.cells},
+)
+PACKS = [build(SHIPPED, name) for name in SHIPPED.packs]
+PACKS += [build(OF_EACH_CELL, name) for name in OF_EACH_CELL.packs]
 any_pack = st.sampled_from(PACKS)
 soc = st.floats(0, 1)
 temperature_c = st.floats(-30, 60)

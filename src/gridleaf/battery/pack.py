@@ -278,8 +278,9 @@ def current_a(
     """
     volts = ocv_v(pack, soc)
     ohm = pack.resistance_ohm.at(soc, temperature_c) * _floats(resistance)
-    root = np.sqrt(np.maximum(volts**2 + 4 * ohm * _floats(power_kw) * 1000, 0.0))
-    return 2000 * _floats(power_kw) / (volts + root)
+    watts = np.maximum(_floats(power_kw) * 1000, -(volts**2) / (4 * ohm))
+    root = np.sqrt(np.maximum(volts**2 + 4 * ohm * watts, 0.0))
+    return 2 * watts / (volts + root)
 
 
 def efficiency(
