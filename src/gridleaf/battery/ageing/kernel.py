@@ -26,7 +26,6 @@ import numpy as np
 from gridleaf.battery.ageing.stress import FIRST_KNOT, GAS, KELVIN, KNOT
 from gridleaf.domain.compiled import compiled, inlined
 
-# The models, in the order of the sections of the reference that the tests name.
 NMC_B1: Final = 0
 NMC_B2: Final = 1
 NMC_A: Final = 2
@@ -131,7 +130,7 @@ COEFFICIENTS: Final = 16
 
 
 @inlined
-def _longer(e: float, p: float) -> float:
+def _longer(e: float, p: float) -> Any:
     """``(1 + e)**p``, most often for a small ``e``."""
     if e > 0.01:
         return (1.0 + e) ** p
@@ -145,18 +144,23 @@ def _longer(e: float, p: float) -> float:
 
 
 @inlined
-def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> float:
-    """A part after ``dx`` more, from the place on its law where it stands."""
+def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> Any:
+    """A part after ``dx`` more, from the place on its law where it stands.
+
+    A negative ``k`` leads along the mirrored law: back to nought first, where the part stands above.
+    """
     if dx <= 0.0:
         return y
     if law == POWER:
         if p == 1.0:
             return y + k * dx
-        if k <= 0.0:
+        if k == 0.0:
             return y
-        if y <= 0.0:
+        if y == 0.0:
             return k * dx**p
-        stood = (y / k) ** (1.0 / p)
+        stood = abs(y / k) ** (1.0 / p)
+        if y * k < 0.0:
+            return k * (dx - stood) ** p if dx > stood else -k * (stood - dx) ** p
         return k * (stood + dx) ** p if stood < dx else y * _longer(dx / stood, p)
     if k <= 0.0 or p <= 0.0 or y >= end:
         return y
@@ -170,7 +174,7 @@ def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> fl
 
 
 @inlined
-def _capacity(code: int, laws: Any, y: Any) -> float:
+def _capacity(code: int, laws: Any, y: Any) -> Any:
     if code == NMC_KOKAM:
         return min(1.0 - y[0] - y[1], 1.01 - y[2])
     q = 1.0
@@ -181,7 +185,7 @@ def _capacity(code: int, laws: Any, y: Any) -> float:
 
 
 @inlined
-def _resistance(code: int, laws: Any, y: Any) -> float:
+def _resistance(code: int, laws: Any, y: Any) -> Any:
     r = 1.0
     for part in range(PARTS):
         if laws[part, LAW] != NO_PART:
@@ -195,12 +199,12 @@ def _resistance(code: int, laws: Any, y: Any) -> float:
 
 
 @inlined
-def _arrhenius(energy: float, t: float) -> float:
+def _arrhenius(energy: float, t: float) -> Any:
     return math.exp(-energy / GAS * (1.0 / t - 1.0 / 298.15))
 
 
 @inlined
-def _cycling(code: int, t: float, depth: float, c: float, c_out: float) -> float:
+def _cycling(code: int, t: float, depth: float, c: float, c_out: float) -> Any:
     """Rate of loss per throughput at one temperature [K] (models with one such rate)."""
     n = t / (KELVIN + 35.0)
     if code == NMC_B1:
@@ -244,7 +248,7 @@ def _cycling(code: int, t: float, depth: float, c: float, c_out: float) -> float
 @inlined
 def _nca_exponent(
     t: float, depth: float, c_in: float, c_out: float, low: float, high: float
-) -> float:
+) -> Any:
     n = t / (KELVIN + 45.0)
     root = math.sqrt(depth)
     return abs(
@@ -258,7 +262,7 @@ def _nca_exponent(
 
 
 @inlined
-def _skewed(x: float, skew: float, width: float) -> float:
+def _skewed(x: float, skew: float, width: float) -> Any:
     u = (x - 0.5) / width
     density = math.exp(-0.5 * u * u) / math.sqrt(2.0 * math.pi)
     return 2.0 * density * 0.5 * math.erfc(-skew * u / math.sqrt(2.0))
@@ -277,12 +281,12 @@ def _nodes(mean: float, square: float, cube: float) -> tuple[float, float, float
 
 
 @inlined
-def _scaled(soc: float, anchor: float, q: float) -> float:
+def _scaled(soc: float, anchor: float, q: float) -> Any:
     return min(max(anchor + (soc - anchor) / q, 0.0), 1.0)
 
 
 @inlined
-def _rates(code: int, piece: Any, laws: Any, q: float, rates: Any) -> bool:
+def _rates(code: int, piece: Any, laws: Any, q: float, rates: Any) -> Any:
     """Fill in what the history sets of ``k``, ``p`` and ``end``; True where a rate was limited."""
     h = piece[HOURS]
     low = _scaled(piece[LOW], piece[ANCHOR], q)
@@ -441,7 +445,7 @@ def _cubic(m: Any, x: Any, w: Any) -> Any:
 
 
 @inlined
-def _cell(soc: float) -> float:
+def _cell(soc: float) -> Any:
     """Place of a SoC in the table: its cell, and how far through it."""
     if soc < FIRST_KNOT:
         return LOW_CELLS * math.sqrt(soc / FIRST_KNOT)
