@@ -37,7 +37,12 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("packs")(list_packs)
     group.command("simulate")(simulate_profile)
-ba    app.add_typer(group, name="battery")
+    group.command("compare")(compare_habits)
+    group.command("value")(value_pack)
+    group.command("health")(health)
+    group.command("passport")(passport)
+    group.command("verify")(verify)
+    app.add_typer(group, name="battery")
 
 
 def ageing_model(cell: str) -> Model:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from gridleaf.battery.curve import given_by, of_battery
 from gridleaf.control.ladder import words
-from gridleaf.control.limits import grid_limits_kw
+from gridleaf.control.limits import grid_limits_kw, offered_kw
 from gridleaf.control.live import LiveEvse, LiveSite, is_stale
 from gridleaf.control.session import LiveSession
 from gridleaf.control.types import EvseState, Outlook, Policy, SessionState, SiteState
@@ -318,7 +318,7 @@ def _session(
     for bound in (
         vehicle.charge_max_kw if vehicle is not None else None,
         needs.charge_max_kw if needs is not None else None,
-        None if session.charge_seen_kw is None else 1.2 * session.charge_seen_kw + 0.5,
+        None if session.charge_seen_kw is None else offered_kw(session.charge_seen_kw),
     ):
         charge_max = charge_max if bound is None else min(charge_max, bound)
     for bound in (
