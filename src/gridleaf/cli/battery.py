@@ -176,7 +176,13 @@ def _draw(path: Path, found: Model, life: Life) -> None:
         out = [year for year, share in zip(life.years, life.outside, strict=True) if share > 0.0]
         if out:
             axes.plot(out, [axes.get_ylim()[0]] * len(out), "v", clip_on=False, color="0.5")
-            axes.annotate("▾ years with time outside the fitted range", (0.02, 0.05), xycoords="axes fraction", color="0.4", fontsize=8)
+            axes.annotate(
+                "▾ years with time outside the fitted range",
+                (0.02, 0.05),
+                xycoords="axes fraction",
+                color="0.4",
+                fontsize=8,
+            )
 
 
 def _facts(found: Model) -> dict[str, Any]:

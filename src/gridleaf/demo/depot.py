@@ -170,4 +170,6 @@ def _vehicle(number: int) -> dict[str, Any]:
         "reserve_soc": 0.3,
         "target_soc": 0.85,
         "wear_per_kwh": 0.04,
+        "discharge_kwh_per_year": 3000,
+        "driver_share": 0.3,
     }

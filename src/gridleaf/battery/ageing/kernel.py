@@ -135,9 +135,13 @@ def _longer(e: float, p: float) -> float:
     """``(1 + e)**p``, most often for a small ``e``."""
     if e > 0.01:
         return (1.0 + e) ** p
-    return 1.0 + p * e * (1.0 + (p - 1.0) / 2.0 * e * (
-        1.0 + (p - 2.0) / 3.0 * e * (1.0 + (p - 3.0) / 4.0 * e * (1.0 + (p - 4.0) / 5.0 * e))
-    ))
+    return 1.0 + p * e * (
+        1.0
+        + (p - 1.0)
+        / 2.0
+        * e
+        * (1.0 + (p - 2.0) / 3.0 * e * (1.0 + (p - 3.0) / 4.0 * e * (1.0 + (p - 4.0) / 5.0 * e)))
+    )
 
 
 @inlined
@@ -205,9 +209,7 @@ def _cycling(code: int, t: float, depth: float, c: float, c_out: float) -> float
         x = depth * math.sqrt(c)
         if x <= 0.0:
             return 0.0
-        return 2.2e9 * math.exp(
-            11.9 * math.log(x / n**3) - 35.7 * x / n**2 + 13.7 * x * x / n**3
-        )
+        return 2.2e9 * math.exp(11.9 * math.log(x / n**3) - 35.7 * x / n**2 + 13.7 * x * x / n**3)
     if code == NMC_A:
         root = math.sqrt(depth)
         return abs(
@@ -636,7 +638,15 @@ def _stretch(p: Any, hours: Any, scaled: Any, warm: Any) -> None:
 
 @compiled
 def marginal(
-    code: int, laws: Any, pieces: Any, y: Any, capacity: Any, speed: Any, days: float, efc: float, loss: Any
+    code: int,
+    laws: Any,
+    pieces: Any,
+    y: Any,
+    capacity: Any,
+    speed: Any,
+    days: float,
+    efc: float,
+    loss: Any,
 ) -> None:
     """Loss of capacity of each cell (row) in each piece (column) if ``days`` and ``efc`` of it came."""
     rates = np.empty((PARTS, 3))

@@ -130,9 +130,7 @@ MODELS: Final[tuple[Model, ...]] = (
         chemistry="LFP",
         capacity_ah=250.0,
         source=(_GASPER,),
-        fitted=Fitted(
-            temperature_c=(10.0, 45.0), depth=(0.8, 1.0), charge_c=0.65, discharge_c=1.0
-        ),
+        fitted=Fitted(temperature_c=(10.0, 45.0), depth=(0.8, 1.0), charge_c=0.65, discharge_c=1.0),
         parts=_losses(0.526, 0.828),
         calendar=calendar.lfp_prismatic,
         caveat="Cycling wears less when warm: it learnt that from its data and extrapolates badly. "
