@@ -107,8 +107,6 @@ def passport(
         if wrong:
             raise ConfigError(f"passport of {battery}", "; ".join(wrong))
         found = book.attributes(await _passport_facts(store, battery, site), at)
-        if not found:
-            raise ConfigError(battery, "nothing is known of its battery yet")
         entry = book.sign(battery, found, at, entries, key)
         book.document(battery, [*entries, entry])
         record = PassportRecord(vehicle=battery, number=len(entries) + 1, entry=entry)

@@ -127,18 +127,17 @@ class Batteries:
 
         ``giving_kwh`` is what its sessions that are live have given.
         """
-        budget = Budget(
-            per_year_kwh=vehicle.discharge_kwh_per_year,
-            total_kwh=vehicle.discharge_kwh_total,
-            floor_soh=vehicle.soh_floor,
-            floor_on=vehicle.soh_floor_on,
-        )
         name = same_token(vehicle.id_token)
         given = self.given.get(name, Given(0, 0.0, 0.0))
         this_year = given.year_kwh if given.year == at.astimezone(self._zone).year else 0.0
-        record = self.health(vehicle, at)
+        record = self.health(vehicle, at) if vehicle.soh_floor is not None else None
         return allowed_discharge_kwh(
-            budget,
+            Budget(
+                per_year_kwh=vehicle.discharge_kwh_per_year,
+                total_kwh=vehicle.discharge_kwh_total,
+                floor_soh=vehicle.soh_floor,
+                floor_on=vehicle.soh_floor_on,
+            ),
             year_kwh=this_year + giving_kwh,
             total_kwh=given.total_kwh + giving_kwh,
             at=at,

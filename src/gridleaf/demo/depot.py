@@ -189,4 +189,6 @@ def _vehicle(number: int) -> dict[str, Any]:
         "target_soc": 0.85,
         "wear_per_kwh": 0.04,
         "battery": model.battery,
+        "discharge_kwh_per_year": 3000,
+        "driver_share": 0.3,
     }
