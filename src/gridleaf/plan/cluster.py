@@ -8,6 +8,7 @@ this machine, and is asked again: no answer is left out of a bound.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from gridleaf.plan.sweep import Fleet, Mixtures, Sweeper, Vectors, Written, part
 
 NEAR = 20_000
 """Fewer vehicles than this are asked on this machine: a call would take longer."""
-MOST_LOST = 100
+MOST_LOST = 20
 """After so many lost workers something else is wrong."""
 PATIENCE_S = 300.0
 """After so long without an answer the search is given up [s]."""
@@ -147,6 +148,7 @@ class Cluster(Sweeper):
         self._lost += 1
         if self._lost > MOST_LOST:
             raise _failed(error) from error
+        self._ray.kill(self._workers[number])  # it may only be out of reach
         self._workers[number] = self._start(self._kept[number])
 
     def dismiss(self) -> None:
@@ -163,7 +165,7 @@ def sweeper_on_ray(fleet: Fleet) -> Iterator[Cluster]:
     if Ray is not installed or the cluster does not answer.
     """
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")
     except ImportError:
         raise ConfigError("workers", "Ray is not installed: pip install 'gridleaf[ray]'") from None
     ours = not ray.is_initialized()
