@@ -8,8 +8,10 @@ this machine, and is asked again: no answer is left out of a bound.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,8 +25,10 @@ from gridleaf.plan.sweep import Fleet, Mixtures, Sweeper, Vectors, Written, part
 
 NEAR = 20_000
 """Fewer vehicles than this are asked on this machine: a call would take longer."""
-MOST_LOST = 100
+MOST_LOST = 20
 """After so many lost workers something else is wrong."""
+KNOCK_S = 5.0
+"""So long a cluster has to be there [s]."""
 PATIENCE_S = 300.0
 """After so long without an answer the search is given up [s]."""
 
@@ -150,6 +154,7 @@ class Cluster(Sweeper):
         self._lost += 1
         if self._lost > MOST_LOST:
             raise _failed(error) from error
+        self._ray.kill(self._workers[number])  # it may only be out of reach
         self._workers[number] = self._start(self._kept[number])
 
     def dismiss(self) -> None:
@@ -166,7 +171,7 @@ def sweeper_on_ray(fleet: Fleet) -> Iterator[Cluster]:
     if Ray is not installed or the cluster does not answer.
     """
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")
     except ImportError:
         raise ConfigError("workers", "Ray is not installed: pip install 'gridleaf[ray]'") from None
     ours = not ray.is_initialized()
@@ -186,14 +191,19 @@ def sweeper_on_ray(fleet: Fleet) -> Iterator[Cluster]:
 
 def _connect(ray: Any) -> None:
     """Join the cluster of ``RAY_ADDRESS``, or start one on this machine."""
-    where: dict[str, Any] = {"address": "auto"}
-    if not os.environ.get("RAY_ADDRESS"):
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    place = os.environ.get("RAY_ADDRESS", "")
+    if not place:
         processors = len(os.sched_getaffinity(0))
-        where = {"address": "local", "num_cpus": processors, "include_dashboard": False}
+        ray.init(address="local", num_cpus=processors, include_dashboard=False, **quiet)
+        return
     try:
-        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError("RAY_ADDRESS", f"no Ray cluster there: {error}") from error
+        host, _, port = place.removeprefix("ray://").rpartition(":")
+        if port.isdecimal():  # Ray itself would try for minutes
+            socket.create_connection((host, int(port)), KNOCK_S).close()
+        ray.init(address="auto", **quiet)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError("RAY_ADDRESS", f"no Ray cluster at {place}: {error}") from error
 
 
 def _failed(error: Exception) -> PlanningFailed:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -155,6 +156,22 @@ def test_nothing_but_the_summary_is_printed_even_by_the_solver() -> None:
         timeout=120,
     )
     assert json.loads(result.stdout)["verified"] is True
+
+
+def test_blas_has_one_thread_unless_told_otherwise() -> None:
+    code = (
+        "import os, sys, gridleaf.cli as cli\n"
+        "assert 'numpy' not in sys.modules, 'too late: numpy has made its threads'\n"
+        "try: cli.main(['plan', '--help'])\n"
+        "except SystemExit: print('threads', os.environ['OMP_NUM_THREADS'])"
+    )
+    for given, wanted in ((None, "1"), ("3", "3")):
+        env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+        env |= {} if given is None else {"OMP_NUM_THREADS": given}
+        ran = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+        )
+        assert ran.stdout.endswith(f"threads {wanted}\n")
 
 
 def test_an_error_of_the_system_ends_with_2_and_names_the_file_and_the_reason(

@@ -29,14 +29,11 @@ def test_without_a_cluster_one_is_started_and_ended(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'gridleaf[ray]'")
-
-    def refuses(**_: object) -> None:
-        raise ConnectionError("nobody there")
-
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'gridleaf[ray]'")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    monkeypatch.setattr(ray, "init", refuses)
-    with pytest.raises(ConfigError, match="RAY_ADDRESS: no Ray cluster there: nobody there"):
+    with pytest.raises(
+        ConfigError, match=r"RAY_ADDRESS: no Ray cluster at 127\.0\.0\.1:1: .*refused"
+    ):
         solve(fleet(300), method="fleet", workers="ray")
 
 
