@@ -263,7 +263,8 @@ def _joined(lives: list[LifeCost]) -> LifeCost:
     return LifeCost(**columns, reasons={}, after=lives[-1].after)
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
+    """Print the table of all cells, with both prices."""
     for by_depth in (True, False):
         print("depth of cycles has a price" if by_depth else "discharging has a price")
         head = ("cell", "prices", "model", "off", "days off", "calendar", "cycling", "given kWh")
@@ -279,4 +280,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main([])
