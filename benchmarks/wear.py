@@ -79,7 +79,7 @@ def temperature_c(day: int) -> Floats:
     """Of the cells at the edges of the steps."""
     hour = 17.0 + STEP_H * np.arange(STEPS + 1)
     mean = 14.0 - 9.0 * np.cos(2 * np.pi * (day - 15) / 365)
-    return mean + 3.0 * np.sin(2 * np.pi * (hour - 9.0) / 24)
+    return np.asarray(mean + 3.0 * np.sin(2 * np.pi * (hour - 9.0) / 24))
 
 
 def price_eur_per_kwh(day: int) -> Floats:
@@ -88,7 +88,7 @@ def price_eur_per_kwh(day: int) -> Floats:
     hour = 17.0 + STEP_H * (np.arange(STEPS) + 0.5)
     spread = np.exp(0.5 * rng.standard_normal()) * (0.09 + 0.03 * np.cos(2 * np.pi * day / 365))
     evening = np.exp(-(((hour - 19.5) / 2.0) ** 2)) + 0.6 * np.exp(-(((hour - 31.5) / 1.5) ** 2))
-    return 0.22 + spread * (2.0 * evening - 0.6) + 0.005 * rng.standard_normal(STEPS)
+    return np.asarray(0.22 + spread * (2.0 * evening - 0.6) + 0.005 * rng.standard_normal(STEPS))
 
 
 def problem(day: int, comes: Floats, prices: list[WearPrice], by_depth: bool) -> Problem:
@@ -263,7 +263,8 @@ def _joined(lives: list[LifeCost]) -> LifeCost:
     return LifeCost(**columns, reasons={}, after=lives[-1].after)
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
+    """Print the table of all cells, with both prices."""
     for by_depth in (True, False):
         print("depth of cycles has a price" if by_depth else "discharging has a price")
         head = ("cell", "prices", "model", "off", "days off", "calendar", "cycling", "given kWh")
@@ -279,4 +280,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main([])

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,15 +50,16 @@ YOUNGEST_D, OLDEST_D = 90, 40 * 365
 _GRID = np.linspace(0.0, 1.0, 51)
 _NUDGE = 1e-3
 """Share of the day that is moved to another charge level to find the tangent."""
-_SUMS = slice(kernel.SUM_SOC, kernel.SUM_RATE + kernel.TABLE_RATES)
+_SUMS = np.r_[kernel.SUM_SOC : kernel.OUT, kernel.SUM_RATE : kernel.SUM_RATE + kernel.TABLE_RATES]
+"""Of a piece of history: what is the mean of what was held."""
 _MOVES = (
     kernel.SWING,
-    kernel.MOVING,
     kernel.CHARGED,
     kernel.CHARGING_H,
     kernel.DISCHARGED,
     kernel.DISCHARGING_H,
 )
+"""Of a piece of history: what grows with its cycles."""
 _ROUGH = 0.02
 """A hull less than this share of the curve's span below it is as good as the curve."""
 
@@ -156,7 +158,7 @@ class WearPrice:
         rises = np.diff(self.dwell_eur_per_kwh_h)
         for level, rise in zip(self.dwell_kwh[1:], rises, strict=True):
             cost = cost + rise * np.maximum(energy - level, 0.0)
-        return cost
+        return np.asarray(cost)
 
     def cost_eur(self, step_h: Floats, energy_kwh: Floats, given_kwh: float) -> float:
         """What a day costs, everything counted [EUR]; ``energy_kwh`` ``(T + 1,)`` at the edges."""
@@ -201,7 +203,7 @@ def usual_day(
         full_h = 31.5 - max(leaves_soc - lowest, 0.0) / charge_c
         times = np.array([8.0, 17.0, 18.0, empty_h, max(full_h, empty_h), 31.5, 32.0])
         socs = np.array([leaves_soc, comes_soc, comes_soc, lowest, lowest, leaves_soc, leaves_soc])
-        return np.interp(8.0 + edges, times, socs)
+        return np.asarray(np.interp(8.0 + edges, times, socs))
 
     giving = path(lowest)
     return Day(
@@ -268,7 +270,7 @@ def marginal(
     anchors = pieces[:, [kernel.ANCHOR]]
     q = max(float(population.relative_capacity[0]), kernel.LEAST_CAPACITY)
     shown = np.clip(anchors + (worth.cells(soc) - anchors) / q, 0.0, 1.0)
-    mean_c = float(np.mean(day.temperature_c))
+    mean_c = float(np.mean(np.asarray(day.temperature_c, dtype=np.float64)))
     rate = np.full(len(soc), calendar / hours)
     for piece, levels in zip(pieces, shown, strict=True):
         rate += piece[kernel.HOURS] / hours * _tangent(population, piece, levels, mean_c)
@@ -373,7 +375,7 @@ def _pieces(population: Population, worth: Worth, day: Day, soc: Floats) -> Floa
     cuts.append(len(moves))
     at = replace(fresh(population.model), relative_capacity=population.relative_capacity[:1])
     rows = []
-    for first, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, end in pairwise(cuts):
         hours = np.append(1.0, day.step_h[first:end])
         part = slice(first, end + 1)
         rows.append(advance(at, cells[None, part], temperature[None, part], hours).piece[0])
@@ -396,15 +398,13 @@ def _by_depth(population: Population, pieces: Floats, mean: Floats) -> Floats:
     edges = np.linspace(0.0, 1.0, SLICES + 1)
     q = max(float(population.relative_capacity[0]), kernel.LEAST_CAPACITY)
     whole = pieces.sum(axis=0)
-    hours, moved = whole[kernel.HOURS], whole[kernel.SWING]
     day = np.tile(pieces[0], (SLICES, 1))
-    day[:, kernel.HOURS] = hours
-    day[:, _SUMS] = hours * mean
-    day[:, kernel.HIGH] = pieces[:, kernel.HIGH].max()
-    depth = edges[1:] / q
-    day[:, kernel.LOW] = day[:, kernel.HIGH] - depth
+    day[:, kernel.HOURS] = whole[kernel.HOURS]
+    day[:, _SUMS] = whole[kernel.HOURS] * mean
+    day[:, kernel.HIGH] = np.maximum(pieces[:, kernel.HIGH].max(), edges[1:])
+    day[:, kernel.LOW] = day[:, kernel.HIGH] - edges[1:]
     for place in _MOVES:
-        day[:, place] = whole[place] * 2.0 * depth / max(moved, 1e-9)
+        day[:, place] = whole[place] * 2.0 * edges[1:] / q / max(whole[kernel.SWING], 1e-9)
     losses = [_loss(population, row, swing=row[kernel.SWING]) for row in day]
     hull = _hull(edges, np.array([0.0, *losses]))
     return np.maximum(np.diff(hull) / np.diff(edges), 0.0)
@@ -431,7 +431,7 @@ def _losses(population: Population, pieces: Floats, hours: float, swing: float) 
         0.5 * q * swing,
         loss,
     )
-    return loss[0]
+    return np.asarray(loss[0])
 
 
 def _tangent(population: Population, piece: Floats, levels: Floats, temperature_c: float) -> Floats:
@@ -447,7 +447,7 @@ def _tangent(population: Population, piece: Floats, levels: Floats, temperature_
     moved[1 : count + 1, _SUMS] += change
     moved[count + 1 :, _SUMS] -= change
     loss = _losses(population, moved, hours, piece[kernel.SWING])
-    return (loss[1 : count + 1] - loss[count + 1 :]) / (2.0 * step)
+    return np.asarray((loss[1 : count + 1] - loss[count + 1 :]) / (2.0 * step))
 
 
 def _open(population: Population, timed: Floats) -> Floats:
@@ -516,7 +516,7 @@ def _notes(
         )
     fitted = model.fitted
     cells = worth.cells(day.soc)
-    depth, warm = float(np.ptp(cells)), np.asarray(day.temperature_c)
+    depth, warm = float(np.ptp(cells)), np.asarray(day.temperature_c, dtype=np.float64)
     for name, low, high, (least, most) in (
         ("temperature [°C]", float(warm.min()), float(warm.max()), fitted.temperature_c),
         ("depth", depth, depth, fitted.depth),
