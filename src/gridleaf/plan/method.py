@@ -82,9 +82,7 @@ def solve(
     from gridleaf.plan.fleet import solve_fleet, why_exact
 
     if method == "auto" and (reason := why_exact(problem)):
-        plan = solve_exact(
-            problem, gap=gap, time_limit_s=time_limit_s, times=times, timer=timer
-        )
+        plan = solve_exact(problem, gap=gap, time_limit_s=time_limit_s, times=times, timer=timer)
         return replace(plan, notes=(*plan.notes, f"{reason}: planned by the exact method"))
     return solve_fleet(
         problem,
