@@ -132,7 +132,7 @@ def _called(case: Case, problem: Any, spent: Times) -> Plan | Answer:
 
 def _compilations() -> int:
     """How often this process had to compile; the exact method needs nothing compiled."""
-    module = sys.modules.get("gridleaf.plan.compiled")
+    module = sys.modules.get("gridleaf.domain.compiled")
     return 0 if module is None else cast(Callable[[], int], module.compilations)()
 
 

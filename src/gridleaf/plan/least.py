@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from gridleaf.plan.compiled import compiled
+from gridleaf.domain.compiled import compiled
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Problem, by_step, filled, least_powers
 from gridleaf.plan.vehicles import chains
