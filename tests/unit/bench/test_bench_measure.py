@@ -83,11 +83,11 @@ def test_memory_is_what_comes_on_top() -> None:
     if memory.added() is None:
         pytest.skip("this system does not tell")
     before = memory.added()
-    block = np.ones(20 * 2**17)  # 20 MiB
+    block = np.ones(64 * 2**17)  # 64 MiB, more than is ever taken from what was freed before
     added = memory.added()
     assert before is not None
     assert added is not None
-    assert 15 < added - before < 60
+    assert 50 < added - before < 100
     del block
 
 
