@@ -7,20 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.instances import depot, fleet
+from benchmarks.instances import depot, fleet, with_least_powers
 from small_problems import small
 
 from gridleaf.domain.errors import ProblemError
-from gridleaf.plan import Problem, check, fallback, solve, verify
+from gridleaf.plan import check, fallback, solve, verify
 from gridleaf.plan.fleet import solve_fleet
-
-
-def stepped(problem: Problem, share: float) -> Problem:
-    """The problem with least powers that are a share of the most."""
-    visits = problem.visits
-    least_in, least_out = share * visits.charge_kw, share * visits.discharge_kw
-    visits = replace(visits, min_charge_kw=least_in, min_discharge_kw=least_out)
-    return replace(problem, visits=visits)
 
 
 def test_the_last_kwh_are_charged_with_the_least_power() -> None:
@@ -79,7 +71,7 @@ def test_none_and_nothing_are_no_least_power() -> None:
 
 
 def test_the_fleet_method_says_what_least_powers_cost() -> None:
-    problem = stepped(fleet(1000, "full"), 0.3)
+    problem = with_least_powers(fleet(1000, "full"), 0.3)
     plan, free = solve_fleet(problem), solve_fleet(fleet(1000, "full"))
     assert verify(problem, plan) == []
     assert plan.lower_bound_eur == pytest.approx(free.lower_bound_eur, rel=1e-6)
@@ -89,7 +81,7 @@ def test_the_fleet_method_says_what_least_powers_cost() -> None:
 
 
 def test_a_small_depot_is_searched_and_ends_at_the_gap() -> None:
-    problem = stepped(depot(8, step_h=np.full(24, 0.5), circuits=0, phases=False), 0.4)
+    problem = with_least_powers(depot(8, step_h=np.full(24, 0.5), circuits=0, phases=False), 0.4)
     plan = solve(problem, gap=1e-3)
     assert plan.method == "exact"
     assert plan.gap <= 1.01e-3
