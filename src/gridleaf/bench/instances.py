@@ -18,6 +18,7 @@ from gridleaf.plan.problem import Floats, Nodes, Problem, Rows, Visits
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 STEPS, STEP_H = 96, 0.25
 CARS_OF_A_SITE = 50
+LEAST_SHARE = 0.2
 
 
 def fleet(count: int, variant: Literal["core", "full"] = "core", seed: int = 0) -> Problem:
@@ -136,6 +137,14 @@ def rich(count: int, seed: int = 0) -> Problem:
     )
 
 
+def with_least_powers(problem: Problem, share: float) -> Problem:
+    """The problem with least powers that are a share of the most ones."""
+    visits = problem.visits
+    least_in, least_out = (power * share for power in (visits.charge_kw, visits.discharge_kw))
+    visits = replace(visits, min_charge_kw=least_in, min_discharge_kw=least_out)
+    return replace(problem, visits=visits)
+
+
 def changed(problem: Problem, seed: int, *, prices: bool) -> Problem:
     """The problem a little later: 3 % of the vehicles are others, and prices and load if wanted.
 
@@ -193,7 +202,7 @@ def feeder(sites: int, cars: int) -> Problem:
     )
 
 
-Family = Literal["core", "full", "depot", "feeder"]
+Family = Literal["core", "full", "depot", "feeder", "rich", "least"]
 
 
 def instance(family: Family, count: int) -> Problem:
@@ -203,6 +212,10 @@ def instance(family: Family, count: int) -> Problem:
     if family == "feeder":
         sites = max(1, count // CARS_OF_A_SITE)
         return feeder(sites, max(1, count // sites))
+    if family == "rich":
+        return rich(count)
+    if family == "least":
+        return with_least_powers(fleet(count, "full"), LEAST_SHARE)
     return fleet(count, family)
 
 

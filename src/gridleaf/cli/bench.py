@@ -45,7 +45,8 @@ def plan(
         typer.Option(
             metavar="NAME,...",
             help="core: one site, one price for both ways; full: with a demand charge and less for "
-            "export; depot: all here now, circuits and phases; feeder: sites of 50 with limits.",
+            "export; depot: all here now, circuits and phases; feeder: sites of 50 with limits; rich: "
+            "two stays of each vehicle and a price on charge level; least: full with least powers.",
         ),
     ] = "core,full",
     method: Annotated[Method, typer.Option(help="What plan.solve is asked for.")] = "auto",

@@ -141,11 +141,9 @@ def solve_fleet(
     notes = []
     if any(least.any() for least in least_powers(problem.visits)):
         relaxed = result.bill.objective_eur
-        result, idle = _with_least_powers(problem, prices, net, kind, coordinator, result)
+        result = _with_least_powers(problem, prices, net, kind, coordinator, result)
         cost = result.bill.objective_eur - relaxed
         notes.append(f"keeping the least powers cost {cost:.2f} EUR")
-        if idle:
-            notes.append(f"{idle} vehicles have no power: nothing else kept their least powers")
     both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
     if both:
         notes.append(f"in {both} steps a visit charges and discharges at once: losses pay there")
@@ -182,16 +180,16 @@ def _with_least_powers(
     kind: Ints,
     coordinator: Coordinator,
     relaxed: Schedules,
-) -> tuple[Schedules, int]:
-    """Schedules that keep the least powers, from some that need not; how many vehicles were left idle."""
+) -> Schedules:
+    """Schedules that keep the least powers, from some that need not."""
     taken = np.zeros(len(kind))
     if relaxed.bill.trip_unmet_kwh.size:
         taken = relaxed.bill.trip_unmet_kwh.copy()
     price = net.price_of_classes(coordinator.standing.price)
     charge, discharge = relaxed.charge_kw.copy(), relaxed.discharge_kw.copy()
-    idle = keep_least_powers(problem, net, kind, price, charge, discharge, taken)
+    keep_least_powers(problem, prices, net, kind, price, charge, discharge, taken)
     kept = bill(problem, charge, discharge, prices, trip_unmet_kwh=taken)
-    return Schedules(charge, discharge, kept), idle
+    return Schedules(charge, discharge, kept)
 
 
 def why_exact(problem: Problem) -> str:

@@ -19,6 +19,8 @@ Method = Literal["auto", "exact", "fleet"]
 
 CROSSOVER = 9000
 """From so many steps of all stays together on ``auto`` takes the fleet method (``benchmarks/plan.py``)."""
+CROSSOVER_OF_LEAST_POWERS = 1000
+"""The same where there are least powers, for which the exact method has to search."""
 
 
 def solve(
@@ -75,7 +77,10 @@ def solve(
         problem, and ``method`` is ``fleet``; or Ray is not there, or lost the workers for good.
     """
     visits = problem.visits
-    small = int((visits.depart - visits.arrive).sum()) < CROSSOVER
+    columns = (visits.min_charge_kw, visits.min_discharge_kw)
+    searching = any(c is not None and bool((c > 0).any()) for c in columns)
+    crossover = CROSSOVER_OF_LEAST_POWERS if searching else CROSSOVER
+    small = int((visits.depart - visits.arrive).sum()) < crossover
     if method == "exact" or (method == "auto" and small):
         return solve_exact(problem, gap=gap, time_limit_s=time_limit_s, times=times, timer=timer)
     # what is compiled takes a moment to load: only those who need it wait

@@ -273,7 +273,7 @@ def filled(values: Floats, none: float) -> Floats:
     return np.where(np.isnan(values), none, values)
 
 
-DEARER, DEARER_WITH_TRIPS = 4.0, 50.0
+DEARER, DEARER_WITH_TRIPS, DEARER_WITH_LEAST_POWERS = 4.0, 50.0, 1000.0
 """How much more a kWh beyond a limit costs than it could save of energy at visits [-]."""
 LEAST_EFFICIENCY = 0.5
 """Efficiencies below this count as this in the penalties, which they would otherwise blow up."""
@@ -321,7 +321,10 @@ def penalties(problem: Problem) -> Penalties:
     short = unmet / shortest
     stay = float(hours[visits.energy_kwh < visits.min_kwh].max(initial=0.0))
     saved = unmet * float(stops.max(initial=1.0)) + short * stay
-    limit = (DEARER if visits.after is None else DEARER_WITH_TRIPS) * saved
+    dearer = DEARER if visits.after is None else DEARER_WITH_TRIPS
+    if any(least.any() for least in least_powers(visits)):
+        dearer = DEARER_WITH_LEAST_POWERS
+    limit = dearer * saved
     rows = np.zeros(0)
     if problem.rows is not None:
         size = np.abs(problem.rows.coefficient)
