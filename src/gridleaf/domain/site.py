@@ -211,7 +211,7 @@ class Vehicle(_Frozen):
     """A vehicle known to the site, recognised by its ``id_token``; unknown ones use the defaults.
 
     The case of the letters of a token means nothing. ``battery`` is a name of the catalogue
-    (``gridleaf battery list``); ``capacity_kwh`` is what it can use of it today.
+    (``gridleaf battery packs``).
     """
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]
