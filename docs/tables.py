@@ -19,6 +19,9 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import typer
 
+from gridleaf.battery import catalogue
+from gridleaf.battery import pack as packs
+from gridleaf.battery.converter import Converter, round_trip
 from gridleaf.cli import COMMANDS
 from gridleaf.control.dispatch import DEFAULT_BASE, profile_id
 from gridleaf.control.ladder import STACK_LEVEL
@@ -32,7 +35,13 @@ from gridleaf.web import api
 from gridleaf.web import commands as web_commands
 
 DOCS = Path(__file__).parent
-PAGES = ("reference/commands.md", "reference/ocpp.md", "how-to/api.md", "concepts/planning.md")
+PAGES = (
+    "reference/commands.md",
+    "reference/ocpp.md",
+    "reference/catalogue.md",
+    "how-to/api.md",
+    "concepts/planning.md",
+)
 PART = re.compile(r"<!-- generated: (?P<name>[^>]+?) -->\n.*?<!-- end -->", re.DOTALL)
 VERSIONS = {"1.6J": "ocpp1.6", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}
 NOW = datetime(2026, 1, 5, 17, 5, tzinfo=UTC)
@@ -325,6 +334,82 @@ def _of_path(route: Any) -> tuple[str, list[str]]:
     return route.path, sorted(route.methods)
 
 
+# -- the catalogue --
+
+
+def cells() -> str:
+    """The cells that ship."""
+    rows = []
+    for name, cell in catalogue.load().cells.items():
+        model = cell.ageing_model
+        rows.append(
+            (
+                f"`{name}`",
+                cell.title,
+                cell.chemistry,
+                _number(cell.capacity_ah, "g"),
+                " / ".join(_number(v, "g") for v in (cell.min_v, cell.nominal_v, cell.max_v)),
+                f"{cell.wh_per_kg:.0f}" + ("*" if cell.mass_kg.assumed else ""),
+                "–" if model is None else f"`{model.name}`" + ("*" if model.assumed else ""),
+            )
+        )
+    head = ("cell", "", "chemistry", "Ah", "V least / nominal / most", "Wh/kg", "ageing model")
+    return "\n".join(_table(head, rows))
+
+
+def pack_facts() -> str:
+    """The packs that ship, with what follows from their cells."""
+    shipped = catalogue.load()
+    rows = []
+    for name, entry in shipped.packs.items():
+        pack = packs.build(shipped, name)
+        warm, cold = (packs.charge_curve(pack, t)[1] for t in (25.0, 0.0))
+        back = round_trip(pack, Converter(rated_kw=22.0), [2.0, 11.0, 22.0])
+        rows.append(
+            (
+                f"`{name}`",
+                entry.title,
+                f"{entry.series}s{entry.parallel}p `{entry.cell}`",
+                f"{float(packs.usable_kwh(pack)):.1f}",
+                " / ".join(f"{warm[at]:.0f}" for at in (10, 16, 18)),
+                f"{cold[10]:.0f}",
+                " / ".join(f"{100 * share:.0f}" for share in back),
+                "passive" if entry.cooling is None else "liquid",
+            )
+        )
+    head = (
+        "battery",
+        "",
+        "cells",
+        "usable kWh",
+        "kW at 50 / 80 / 90 %",
+        "kW at 0 °C",
+        "% back at 2 / 11 / 22 kW",
+        "cooling",
+    )
+    return "\n".join(_table(head, rows))
+
+
+def sources() -> str:
+    """Every number of the catalogue with its source."""
+    shipped = catalogue.load()
+    rows = []
+    for kind, entries in (("cells", shipped.cells), ("packs", shipped.packs)):
+        for name, entry in cast(Mapping[str, Any], entries).items():
+            for key in type(entry).model_fields:
+                value = getattr(entry, key)
+                if hasattr(value, "source"):
+                    plain = isinstance(value, catalogue.Quantity)
+                    single = f"{value.value:g}" if plain else ""
+                    mark = "assumed" if value.assumed else ""
+                    rows.append((f"`{kind}.{name}.{key}`", single, mark, value.source))
+    return "\n".join(_table(("number", "", "", "source"), rows))
+
+
+def _number(quantity: catalogue.Quantity, form: str) -> str:
+    return f"{quantity.value:{form}}" + ("*" if quantity.assumed else "")
+
+
 # -- planning --
 
 
@@ -361,6 +446,9 @@ def parts() -> dict[str, str]:
         **{name: setpoint_example(name) for name in EXAMPLES},
         "update": update_example(),
         "operations": operations(),
+        "cells": cells(),
+        "packs": pack_facts(),
+        "sources": sources(),
         "out of reach": out_of_reach(),
     }
 

@@ -13,6 +13,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from gridleaf.battery.catalogue import catalogue, unknown
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import ConfigError, GridleafError, StoreUnavailable
 from gridleaf.domain.site import Server, SiteConfig
@@ -144,6 +145,7 @@ def refusals(
     if signals.mqtt is not None:
         needs.append(partial(check_mqtt, signals.mqtt))
     needs += [partial(load_map, meter.map) for meter in signals.modbus]
+    needs.append(partial(_check_batteries, site))
     needs.append(partial(_check_certificates, site))
     if console:
         needs.append(partial(_check_ports, site.server))
@@ -154,6 +156,15 @@ def refusals(
         except ConfigError as error:
             found.append(error)
     return found
+
+
+def _check_batteries(site: SiteConfig) -> None:
+    named = [("defaults", site.defaults.battery)]
+    named += [(f"vehicles.{v.id_token}", v.battery) for v in site.vehicles]
+    known = catalogue()
+    for where, battery in named:
+        if battery is not None and battery not in known.packs:
+            raise ConfigError(f"{where}.battery", str(unknown(battery, "battery", known.packs)))
 
 
 def _check_certificates(site: SiteConfig) -> None:

@@ -12,12 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from gridleaf.app import refusals
+from gridleaf.battery.catalogue import catalogue
+from gridleaf.battery.pack import build, usable_kwh
 from gridleaf.cli.logs import set_up_logs
 from gridleaf.control.limits import floor_kw, static_shares_kw, tree
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import SiteConfig, load
 
 _MANY_TIMES = 100.0
+_MEASURED = 1.05
+"""What is above by no more than this may have been measured so."""
 _LINE_V = 350.0
 _STRONG, _DEAR = ("EUR", "USD", "GBP", "CHF"), 5.0
 """Currencies in which no kWh costs as much; a forint is worth 400 times less."""
@@ -141,7 +145,7 @@ def remarks(site: SiteConfig) -> list[str]:
         notes.append(
             "stations connect without TLS (security profile 1): for a trusted network or VPN only"
         )
-    notes += _odd_numbers(site)
+    notes += _odd_numbers(site) + _odd_batteries(site)
     possible = (1,) if site.server.tls_certificate is None else (2, 3)
     shut_out = [s.id for s in site.stations if s.security_profile not in possible]
     if shut_out:
@@ -191,6 +195,24 @@ def _odd_numbers(site: SiteConfig) -> list[str]:
             for key, price in prices.items()
             if abs(price) > _DEAR
         ]
+    return notes
+
+
+def _odd_batteries(site: SiteConfig) -> list[str]:
+    """Vehicles that are said to hold more than their battery does when new."""
+    try:
+        known = catalogue()
+    except ConfigError:  # told as a refusal
+        return []
+    notes = []
+    for vehicle in site.vehicles:
+        if vehicle.battery in known.packs:
+            new_kwh = float(usable_kwh(build(known, vehicle.battery)))
+            if vehicle.capacity_kwh > _MEASURED * new_kwh:
+                notes.append(
+                    f"vehicles.{vehicle.id_token}.capacity_kwh: {vehicle.capacity_kwh:g} kWh is more "
+                    f"than {vehicle.battery} can use when new ({new_kwh:.1f} kWh)"
+                )
     return notes
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 
+from gridleaf.battery.curve import generic, time_h
 from gridleaf.control.ladder import PAUSE_RUNG
-from gridleaf.control.limits import Node, path_to_grid, tree
+from gridleaf.control.limits import Node, offered_kw, path_to_grid, tree
 from gridleaf.control.types import EvseState, SessionPlan, SessionState, SiteState
 from gridleaf.domain.site import SiteConfig
 from gridleaf.plan.problem import Floats, Nodes, Plan, Problem, Rows, Visits
 
 GRID = "grid connection"
 """Name of the root node in a problem; no circuit can have it, for it holds a space."""
-TAPER_SOC, CUTOFF = 0.8, 0.05
-"""Where cells usually reach constant voltage, and the share of the power at which charging ends."""
 REPLACEMENT = 0.95
 """Energy left at departure is worth this share of the cheapest price it could be bought back at."""
 
@@ -43,12 +41,22 @@ def controlled(state: SiteState) -> tuple[Controlled, ...]:
 
 
 def charge_bound_kw(evse: EvseState, session: SessionState) -> float:
-    """The most this session may charge with; nothing while its EVSE is paused [kW]."""
+    """The most this session may charge with; nothing while its EVSE is paused [kW].
+
+    A known battery limits it to the most that its cells take at any charge it can come to: from the
+    lowest it may be discharged to, or the present one, up to full; with something on top, for a
+    catalogue is not the car. Where that falls on the way up, time is left for it (``_early_h``).
+    """
     if evse.rung >= PAUSE_RUNG:
         return 0.0
     bounds = [evse.charge_max_kw, session.charge_max_kw]
     if evse.external_limit_kw is not None:
         bounds.append(evse.external_limit_kw)
+    if session.accepts is not None and session.soc is not None and session.capacity_kwh:
+        lowest = session.soc
+        if session.v2g and session.discharge_max_kw > 0:
+            lowest = min(lowest, session.floor_kwh / session.capacity_kwh)
+        bounds.append(offered_kw(session.accepts.most(lowest, 1.0)))
     return max(min(bounds), 0.0)
 
 
@@ -203,10 +211,8 @@ def _visits(
 def _early_h(item: Controlled, stay_h: float, early_s: float) -> float:
     """How long before its departure a session is planned to be done, as far as its time allows [h].
 
-    A planner that thinks in constant power is late where cells are held at constant voltage; the time
-    that the taper costs is added. For power falling in a straight line from p at ``TAPER_SOC`` to
-    ``CUTOFF`` p at full, going from there to s takes E/(p eta) * -ln(1 - k (s - TAPER_SOC)) / k,
-    k = (1 - CUTOFF) / (1 - TAPER_SOC).
+    A planner that thinks in constant power is late where cells take less with rising charge; the time
+    that this costs is added: what the curve of the battery needs beyond constant power.
     """
     session = item.session
     power = charge_bound_kw(item.evse, session)
@@ -216,13 +222,11 @@ def _early_h(item: Controlled, stay_h: float, early_s: float) -> float:
     into = item.evse.charge_efficiency
     early = early_s / 3600
     if session.soc is not None and session.capacity_kwh:
-        first = max(session.soc, TAPER_SOC)
+        accepts = session.accepts or generic(power)
         last = min(session.target_kwh / session.capacity_kwh, 1.0)
-        if last > first:
-            k = (1 - CUTOFF) / (1 - TAPER_SOC)
-            full_h = session.capacity_kwh / (power * into)
-            slow = math.log((1 - k * (first - TAPER_SOC)) / (1 - k * (last - TAPER_SOC))) / k
-            early += full_h * (slow - (last - first))
+        needs_h = time_h(accepts, power, session.capacity_kwh, session.soc, last, into)
+        constant_h = max(last - session.soc, 0.0) * session.capacity_kwh / (power * into)
+        early += needs_h - constant_h
     return min(early, max(stay_h - need / (power * into), 0.0))
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from gridleaf.battery.curve import PowerCurve
 from gridleaf.domain.events import ConnectorStatus
 from gridleaf.domain.meter import SiteMeasurement
 
@@ -23,7 +24,8 @@ class SessionState:
     the same scale. ``said_by`` tells who set the departure: ``driver``, ``operator``, ``vehicle``,
     ``history``, ``default``. ``gauged`` tells whether it is known what the vehicle really takes: it was
     told, or the meter has shown it. A power between 0 and ``charge_min_kw`` or ``discharge_min_kw`` is
-    none that the vehicle can do; below ``v2x_from_kwh`` it does not want to be discharged.
+    none that the vehicle can do; below ``v2x_from_kwh`` it does not want to be discharged. ``accepts``
+    is what a known battery takes over its charge, at the grid side; None is an unknown one.
     ``capacity_by`` tells who knows the capacity: ``vehicle``, ``sessions``, ``site``, ``default``.
     ``discharge_left_kwh`` is what its budget leaves it to give, ``withheld`` why it gives nothing more.
     """
@@ -56,6 +58,7 @@ class SessionState:
     discharge_left_kwh: float | None = None
     withheld: str = ""
     driver_share: float = 0.0
+    accepts: PowerCurve | None = None
 
     @property
     def floor_kwh(self) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from gridleaf.battery.curve import TAPER_SOC
 from gridleaf.control.ladder import FLOOR_RUNG, rung_above, rung_below
 from gridleaf.control.live import LiveEvse, LiveSite
 from gridleaf.control.observe import SETTLE_S
@@ -18,7 +19,6 @@ from gridleaf.control.observe import SETTLE_S
 CYCLES = 2
 """So many cycles in a row make a verdict."""
 _ABSOLUTE_KW, _RELATIVE = 0.5, 0.08
-_TAPER_SOC = 0.8
 
 
 def tolerance_kw(setpoint_kw: float) -> float:
@@ -86,7 +86,7 @@ def _learn(evse: LiveEvse, setpoint: float, margin: float) -> None:
         if session.discharge_misses > CYCLES:
             session.discharge_doubt_at, session.discharge_misses = evse.power_at, 0
     short = evse.power_kw < setpoint - margin
-    tapering = session.soc is not None and session.soc >= _TAPER_SOC
+    tapering = session.soc is not None and session.soc >= TAPER_SOC
     if setpoint > margin and (not short or evse.hits >= CYCLES):
         session.gauged = True
     if setpoint > margin and short and not tapering and evse.power_kw > 1.0 and evse.hits >= CYCLES:

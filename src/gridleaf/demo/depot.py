@@ -15,7 +15,10 @@ VANS, POOL_CARS, GUESTS = 16, 6, 2
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A vehicle model: usable energy [kWh] and powers at the grid side [kW]."""
+    """A vehicle model: usable energy [kWh] and powers at the grid side [kW].
+
+    ``battery`` is its pack in the catalogue; "" is a generic one.
+    """
 
     name: str
     capacity_kwh: float
@@ -23,12 +26,27 @@ class Model:
     discharge_kw: float = 0.0
     ac_kw: float = 0.0
     ac_phases: int = 1
+    battery: str = ""
 
 
-LEAF_24 = Model("Leaf 24 kWh", 22.0, dc_kw=22.0, discharge_kw=10.0, ac_kw=6.6)
-LEAF_40 = Model("Leaf 40 kWh", 39.0, dc_kw=22.0, discharge_kw=15.0, ac_kw=6.6)
-LEAF_62 = Model("Leaf 62 kWh", 59.0, dc_kw=22.0, discharge_kw=22.0, ac_kw=6.6)
-VAN_75 = Model("Van 75 kWh", 75.0, dc_kw=22.0, discharge_kw=22.0, ac_kw=11.0, ac_phases=3)
+LEAF_24 = Model(
+    "Leaf 24 kWh", 22.0, dc_kw=22.0, discharge_kw=10.0, ac_kw=6.6, battery="nissan-leaf-24"
+)
+LEAF_40 = Model(
+    "Leaf 40 kWh", 39.0, dc_kw=22.0, discharge_kw=15.0, ac_kw=6.6, battery="nissan-leaf-40"
+)
+LEAF_62 = Model(
+    "Leaf 62 kWh", 58.6, dc_kw=22.0, discharge_kw=22.0, ac_kw=6.6, battery="nissan-leaf-62"
+)
+VAN_75 = Model(
+    "Van 75 kWh",
+    75.0,
+    dc_kw=22.0,
+    discharge_kw=22.0,
+    ac_kw=11.0,
+    ac_phases=3,
+    battery="van-lfp-75",
+)
 HATCHBACK = Model("Hatchback 52 kWh", 52.0, ac_kw=11.0, ac_phases=3)
 SUV = Model("SUV 77 kWh", 77.0, ac_kw=11.0, ac_phases=3)
 PLUG_IN_HYBRID = Model("Plug-in hybrid 13 kWh", 13.0, ac_kw=3.6)
@@ -172,4 +190,5 @@ def _vehicle(number: int) -> dict[str, Any]:
         "wear_per_kwh": 0.04,
         "discharge_kwh_per_year": 3000,
         "driver_share": 0.3,
+        "battery": model.battery,
     }

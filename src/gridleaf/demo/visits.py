@@ -23,6 +23,8 @@ from gridleaf.domain.wishes import Wish
 from gridleaf.sim.vehicle import SimVehicle
 
 TARGET_SOC = 0.85
+SPRING_C = 15.0
+"""The air at the depot, and vehicles that come in [°C]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,9 @@ def _car(id_token: str, model: Model, soc: float, *, dc: bool) -> SimVehicle:
         charge_max_kw=model.dc_kw if dc else model.ac_kw,
         discharge_max_kw=model.discharge_kw if dc else 0.0,
         ac_phases=3 if dc else model.ac_phases,
+        battery=model.battery,
+        temperature_c=SPRING_C,
+        ambient_c=SPRING_C,
         taper_soc=0.8 if dc else 0.95,
         charge_efficiency=0.94 if dc else 0.93,
         reports_soc=dc,

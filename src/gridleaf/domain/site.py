@@ -223,12 +223,14 @@ class Vehicle(_Frozen):
     what sessions measure is learnt beside it. ``battery_since`` is the day from which the battery is
     in use. ``discharge_kwh_per_year`` and ``discharge_kwh_total`` are what it may give at the grid
     side; where health is predicted to be below ``soh_floor`` by ``soh_floor_on`` it gives nothing more.
-    ``driver_share`` is the driver's part of what a session with V2G has saved.
+    ``driver_share`` is the driver's part of what a session with V2G has saved. ``battery`` is a name of
+    the catalogue (``gridleaf battery list``).
     """
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]
     name: str = ""
     capacity_kwh: PackKwh
+    battery: str | None = None
     charge_max_kw: ChargeKw | None = None
     discharge_max_kw: DischargeKw | None = None
     v2g: Flag = True
@@ -260,6 +262,7 @@ class Defaults(_Frozen):
     target_soc: Fraction = 0.8
     reserve_soc: Fraction = 0.3
     capacity_kwh: PackKwh = 50.0
+    battery: str | None = None
     v2g: Flag = False
     wear_per_kwh: Rate = 0.04
 
@@ -499,15 +502,20 @@ def parse(raw: dict[str, object], name: str = "site") -> SiteConfig:
     try:
         return SiteConfig.model_validate(raw)
     except ValidationError as error:
-        problems = [
-            (".".join(str(part) for part in item["loc"]) or name, _reason(item["msg"]))
-            for item in error.errors()
-            # a list whose only entry is wrong counts as empty, and that would be told as well
-            if not (item["type"] == "too_short" and item["input"])
-        ]
-        first, *others = problems
-        reason = first[1] + "".join(f"\n  {where}: {why}" for where, why in others)
-        raise ConfigError(first[0] if first[0] == name else f"{name}: {first[0]}", reason) from None
+        raise refusal(error, name) from None
+
+
+def refusal(error: ValidationError, name: str) -> ConfigError:
+    """What a model refuses, as path and reason; ``name`` is the file, or the place in it."""
+    problems = [
+        (".".join(str(part) for part in item["loc"]) or name, _reason(item["msg"]))
+        for item in error.errors()
+        # a list whose only entry is wrong counts as empty, and that would be told as well
+        if not (item["type"] == "too_short" and item["input"])
+    ]
+    first, *others = problems
+    reason = first[1] + "".join(f"\n  {where}: {why}" for where, why in others)
+    return ConfigError(first[0] if first[0] == name else f"{name}: {first[0]}", reason)
 
 
 def _reason(message: str) -> str:

@@ -297,7 +297,9 @@ MODELS: Final[tuple[Model, ...]] = (
         fitted=Fitted(temperature_c=(10.0, 60.0), depth=(0.1, 1.0), charge_c=1.0, discharge_c=1.0),
         parts=_losses(0.5, 0.5),
         calendar=calendar.nmc_denso,
-        caveat="Cycled around half charge only. Not monotone in SoC. Its break-in is not included.",
+        caveat="Cycled around half charge only. Not monotone in SoC; below a SoC of about 2 % its "
+        "calendar loss is negative. Its break-in is not included.",
+        rises=True,
     ),
     Model(
         name="Nmc811_GrSi_LGM50_5Ah_Battery",
