@@ -17,6 +17,7 @@ from rich.table import Table
 
 from gridleaf.battery import passport as book
 from gridleaf.battery.health import EFFICIENCY_SD, Sweep, prior
+from gridleaf.battery.pack import named, stored_kwh
 from gridleaf.cli.figure import check_figure, drawing
 from gridleaf.cli.logs import set_up_logs
 from gridleaf.cli.output import check_output, writing
@@ -274,7 +275,20 @@ async def _passport_facts(store: Store, battery: str, site: SiteConfig | None) -
         metered_since=stays[-1].arrived_at if stays else None,
         soc=told[0].departure_soc if told else None,
         soc_at=told[0].departed_at if told else None,
+        rated=_rated(vehicle.battery) if vehicle and vehicle.battery else {},
     )
+
+
+def _rated(battery: str) -> dict[str, tuple[float, str]]:
+    """What the catalogue says of a pack when new; the nominal voltage is the mean over its charge."""
+    pack = named(battery)
+    mean_v = 1000 * float(stored_kwh(pack, 1.0)) / pack.capacity_ah
+    return {
+        "ratedCapacity": (pack.capacity_ah, "Ah"),
+        "minimumVoltage": (pack.min_v, "V"),
+        "nominalVoltage": (mean_v, "V"),
+        "maximumVoltage": (pack.max_v, "V"),
+    }
 
 
 def _round_trip(

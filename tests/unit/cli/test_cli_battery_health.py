@@ -162,6 +162,27 @@ def test_each_passport_adds_a_signed_entry(
     assert key.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_site_file_adds_what_the_catalogue_says_and_where_the_key_is(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = data_dir / "site.toml"
+    site.write_text(
+        'name = "Depot"\nimport_limit_kw = 60\n'
+        '[[stations]]\nid = "BAY-01"\n[[stations.evses]]\nid = 1\ncharge_max_kw = 22\n'
+        '[[vehicles]]\nid_token = "Van-01"\ncapacity_kwh = 39\nbattery = "nissan-leaf-40"\n'
+        '[storage]\ndata_dir = "."\npassport_key_file = "keys/own.key"\n'
+    )
+    code, out, _ = run(capsys, "passport", "VAN-01", "--site", str(site), "--json")
+    assert code == 0
+    found = json.loads(out)["attributes"]
+    assert found["ratedCapacity"]["value"] == pytest.approx(112.6, abs=0.5)
+    assert 330 < found["nominalVoltage"]["value"] < 370
+    assert found["remainingCapacity"]["value"] < found["ratedCapacity"]["value"]
+    assert found["stateOfCertifiedEnergy"]["basis"] == "measured"
+    assert (data_dir / "keys" / "own.key").stat().st_mode & 0o777 == 0o600
+    assert not (data_dir / "passport.key").exists()
+
+
 @pytest.mark.parametrize(
     ("sql", "words"),
     [
