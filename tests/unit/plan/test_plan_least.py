@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gridleaf.bench.instances import depot, fleet, with_least_powers
 from small_problems import small
 
+from gridleaf.bench.instances import depot, fleet, with_least_powers
 from gridleaf.domain.errors import ProblemError
 from gridleaf.plan import check, fallback, solve, verify
 from gridleaf.plan.fleet import solve_fleet
