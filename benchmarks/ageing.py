@@ -44,7 +44,7 @@ TWICE = ((0, 0.95), (6, 0.95), (9, 0.15), (12, 0.9), (16, 0.9), (19, 0.1), (23, 
 
 def _day(knots: Sequence[tuple[float, float]], hours: Floats) -> Floats:
     at, soc = np.array(knots, float).T
-    return np.interp(hours % 24.0, at, soc)
+    return np.asarray(np.interp(hours % 24.0, at, soc))
 
 
 def _weather(hours: Floats, mean_c: float, season_c: float, day_c: float) -> Floats:
