@@ -22,8 +22,8 @@ import typer
 
 from gridleaf.battery import catalogue
 from gridleaf.battery import pack as packs
-from gridleaf.battery.converter import Converter, round_trip
 from gridleaf.battery.ageing import MODELS, History, model, simulate
+from gridleaf.battery.converter import Converter, round_trip
 from gridleaf.battery.habits import HABITS, Use, history
 from gridleaf.cli import COMMANDS
 from gridleaf.control.dispatch import DEFAULT_BASE, profile_id
