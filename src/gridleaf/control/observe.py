@@ -337,9 +337,10 @@ def _session(
     battery = vehicle.battery if vehicle is not None else defaults.battery
     accepts = None
     if battery is not None and capacity is not None:
-        accepts = of_battery(battery, capacity).scaled(1 / into)
+        usable_kwh = round(capacity, 1)
+        accepts = of_battery(battery, usable_kwh).scaled(1 / into)
         if knows_soc:
-            gives = given_by(battery, capacity).at(min(energy / capacity, 1.0)) * out_of
+            gives = given_by(battery, usable_kwh).at(min(energy / capacity, 1.0)) * out_of
             discharge_max = min(discharge_max, gives)
     told = vehicle is not None and vehicle.charge_max_kw is not None
     told = told or (needs is not None and needs.charge_max_kw is not None)

@@ -224,7 +224,7 @@ class Vehicle(_Frozen):
     in use. ``discharge_kwh_per_year`` and ``discharge_kwh_total`` are what it may give at the grid
     side; where health is predicted to be below ``soh_floor`` by ``soh_floor_on`` it gives nothing more.
     ``driver_share`` is the driver's part of what a session with V2G has saved. ``battery`` is a name of
-    the catalogue (``gridleaf battery list``).
+    the catalogue (``gridleaf battery packs``).
     """
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]
