@@ -187,6 +187,5 @@ def _vehicle(number: int) -> dict[str, Any]:
         "v2g": gives(number),
         "reserve_soc": 0.3,
         "target_soc": 0.85,
-        "wear_per_kwh": 0.04,
         "battery": model.battery,
     }
