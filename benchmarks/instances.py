@@ -135,6 +135,14 @@ def rich(count: int, seed: int = 0) -> Problem:
     )
 
 
+def with_least_powers(problem: Problem, share: float) -> Problem:
+    """The problem with least powers that are a share of the most ones."""
+    visits = problem.visits
+    least_in, least_out = (power * share for power in (visits.charge_kw, visits.discharge_kw))
+    visits = replace(visits, min_charge_kw=least_in, min_discharge_kw=least_out)
+    return replace(problem, visits=visits)
+
+
 def changed(problem: Problem, seed: int, *, prices: bool) -> Problem:
     """The problem a little later: 3 % of the vehicles are others, and prices and load if wanted.
 

@@ -1,8 +1,8 @@
 """Both planners beside the exact one's solver called directly, and where the time goes.
 
 ``python -m benchmarks plan [--visits 10,100,1000] [--variants core,full] [--methods exact,fleet]
-[--gap 1e-4] [--time-limit S] [--sites 64x50] [--replan 10000] [--repeat 5]
-[--peers highs,highs-ipm,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge
+[--gap 1e-4] [--time-limit S] [--rich 1000,10000] [--least 0.2] [--sites 64x50] [--replan 10000]
+[--repeat 5] [--peers highs,highs-ipm,scipy] [--json]``. The peers get the formulas as they stand (charge, discharge
 and energy for every visit and step of its window, import and export for every step) and their own
 defaults, on one thread; the fleet method asks vehicles on all processors. Every plan of ours is
 checked. The first call of the fleet method, which may have to compile, is not counted.
@@ -27,7 +27,7 @@ from rich.table import Table
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csc_array
 
-from benchmarks.instances import OPTIMUM, changed, depot, feeder, fleet
+from benchmarks.instances import OPTIMUM, changed, depot, feeder, fleet, rich, with_least_powers
 from gridleaf.domain.clock import stopwatch
 from gridleaf.plan import Plan, Problem, bill, check, columns, penalties, solve, verify
 from gridleaf.plan import fleet as fleet_method
@@ -261,7 +261,7 @@ def measure(
             )
             for method in methods
         }
-        if name.split()[0] not in ("depot", "feeder"):
+        if name.split()[0] not in ("depot", "feeder", "rich"):
             planners |= {peer: known_peers[peer] for peer in peers}
         for planner, work in planners.items():
             size, ours = len(problem.visits.id), planner.startswith("gridleaf")
@@ -300,6 +300,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--methods", default="exact,fleet")
     parser.add_argument("--gap", type=float, default=1e-4, help="of the fleet method")
     parser.add_argument("--time-limit", type=float, help="for each plan of ours [s]")
+    parser.add_argument(
+        "--rich", default="", help="vehicles with two stays and a price on charge level"
+    )
+    parser.add_argument("--least", type=float, help="least power of all, as a share of the most")
     parser.add_argument("--sites", default="", help="feeders, as sites x visits: 64x50,8x50")
     parser.add_argument("--replan", default="", help="visits after a small change: 1000,10000")
     parser.add_argument("--peers", default="highs,highs-ipm,scipy", help="'' for none")
@@ -318,9 +322,15 @@ def main(argv: list[str]) -> None:
             ("depot 20 x 40, one-way", depot(v2g=0.0), None),
             ("depot 300 x 96", depot(300, step_h=np.full(96, 0.25)), None),
         ]
+    problems += [(f"rich {n}", rich(int(n)), None) for n in filter(None, args.rich.split(","))]
     for size in filter(None, args.sites.split(",")):
         sites, cars = size.split("x")
         problems.append((f"feeder {size}", feeder(int(sites), int(cars)), None))
+    if args.least:
+        problems = [
+            (f"{name}, least {args.least:g}", with_least_powers(problem, args.least), None)
+            for name, problem, _ in problems
+        ]
     records = measure(
         problems,
         args.methods.split(","),

@@ -24,14 +24,15 @@ def problems(
     kind_to_limits: bool = False,
     least_visits: int = 0,
     together: bool = False,
+    stepped: bool = False,
 ) -> Problem:
     """A problem with up to 4 visits, 6 steps and 4 nodes.
 
     ``convex``: export never pays more than import costs. ``kind_to_limits``: the load alone breaks
-    no limit. ``together``: all visits of a vehicle are priced alike.
+    no limit. ``together``: all visits of a vehicle are priced alike. ``stepped``: with least powers.
     """
     count = draw(st.integers(least_visits, 4))
-    steps = draw(st.integers(1, 6 if convex else 4))
+    steps = draw(st.integers(1, 6 if convex and not stepped else 4))
     nodes = draw(st.integers(1, 4 if convex else 2))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     some = {
@@ -129,6 +130,10 @@ def problems(
             dwell_kwh=np.where(blank, np.nan, levels),
             dwell_eur_per_kwh_h=np.where(blank, np.nan, slopes),
         )
+    if stepped:
+        least = numbers(0, 12, 2, count) * (rng.random((2, count)) < 0.7)
+        least = np.where(rng.random((2, count)) < 0.1, np.nan, least)
+        visits = replace(visits, min_charge_kw=least[0], min_discharge_kw=least[1])
     if some["chains"]:
         visits, rows = _chained(rng, visits, rows, steps, together)
     return Problem(
@@ -203,6 +208,7 @@ def _least_cost(problem: Problem, importing: dict[tuple[int, int], bool]) -> flo
     price = penalties(problem)
     names: dict[tuple[Any, ...], int] = {}
     cost: list[float] = []
+    whole: list[int] = []
     bounds: list[tuple[float | None, float | None]] = []
     equal: list[tuple[dict[int, float], float]] = []
     most: list[tuple[dict[int, float], float]] = []
@@ -211,6 +217,7 @@ def _least_cost(problem: Problem, importing: dict[tuple[int, int], bool]) -> flo
     def variable(name: tuple[Any, ...], c: float, low: float | None, high: float | None) -> int:
         names[name] = len(cost)
         cost.append(c)
+        whole.append(int(name[0] == "on"))
         bounds.append((low, high if high is None or np.isfinite(high) else None))
         return names[name]
 
@@ -244,6 +251,18 @@ def _least_cost(problem: Problem, importing: dict[tuple[int, int], bool]) -> flo
                 c = variable(("c", i, t), 0.0, 0.0, c_most)
                 d = variable(("d", i, t), visits.wear_eur_per_kwh[i] * hours[t], 0.0, d_most)
                 e = variable(("e", i, t), 0.0, low, high)
+                least = [
+                    0.0 if column is None else float(np.nan_to_num(column[i]))
+                    for column in (visits.min_charge_kw, visits.min_discharge_kw)
+                ]
+                if any(least):
+                    on = [variable(("on", way, i, t), 0.0, 0.0, 1.0) for way in (c, d)]
+                    for way, power_most, power_least, z in zip(
+                        (c, d), (c_most, d_most), least, on, strict=True
+                    ):
+                        most.append(({way: 1.0, z: -power_most}, 0.0))
+                        most.append(({way: -1.0, z: power_least}, 0.0))
+                    most.append(({on[0]: 1.0, on[1]: 1.0}, 1.0))
                 terms = {
                     e: 1.0,
                     c: -visits.charge_efficiency[i] * hours[t],
@@ -324,8 +343,11 @@ def _least_cost(problem: Problem, importing: dict[tuple[int, int], bool]) -> flo
         A_eq=matrix(equal),
         b_eq=[side for _, side in equal],
         bounds=bounds,
+        integrality=whole if any(whole) else None,
         method="highs",
-        options={"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9},
+        options={"mip_rel_gap": 1e-9}
+        if any(whole)
+        else {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9},
     )
     if answer.status == 2:
         return np.inf  # this choice of directions is impossible

@@ -19,7 +19,7 @@ from gridleaf.domain.clock import stopwatch
 from gridleaf.domain.errors import PlanningFailed
 from gridleaf.plan.cost import bill, finish
 from gridleaf.plan.lp import Model, build
-from gridleaf.plan.problem import Floats, Ints, Plan, Problem, by_step, check, penalties
+from gridleaf.plan.problem import Floats, Ints, Plan, Problem, by_step, check, penalties, usable
 
 PREFERENCE = 1e-5
 """EUR per kWh and hour by which later charging and earlier discharging seem dearer at first, the
@@ -33,6 +33,7 @@ BOTH_KW = 1e-4
 def solve_exact(
     problem: Problem,
     *,
+    gap: float = 1e-7,
     time_limit_s: float | None = None,
     timer: Callable[[], float] = stopwatch,
 ) -> Plan:
@@ -44,11 +45,13 @@ def solve_exact(
 
     The bound is computed here, from the solver's dual prices and the bounds of the columns (weak
     duality): it holds whatever the solver did. Where export pays more than import costs, whether to
-    import or to export is first read off the relaxed problem and then searched by branch and bound;
-    out of time, the best plan so far is returned with its gap.
+    import or to export is first read off the relaxed problem and then searched by branch and bound, and so
+    is where a least power is kept; out of time, the best plan so far is returned with its gap.
 
     Parameters
     ----------
+    gap
+        Relative gap at which a search over least powers stops [-].
     time_limit_s
         For the solver [s]; none when absent.
     timer
@@ -63,13 +66,16 @@ def solve_exact(
     """
     began = timer()
     check(problem)
+    problem = usable(problem)
     prices = penalties(problem)
     model = build(problem, prices)
     directions = len(model.binary)
     limit_s = highspy.kHighsInf if time_limit_s is None else time_limit_s
     solved = simplex(model, limit_s)
     bound = lower_bound(model, solved.duals)
-    if directions:
+    if len(model.stepped):
+        solved, bound = _search(model, solved, bound, limit_s, max(gap, MIP_GAP))
+    elif directions:
         solved, bound = _decide(model, solved, bound, limit_s)
     values, duals = solved.values, solved.duals
     first = len(model.charge_at[0])
@@ -80,6 +86,8 @@ def solve_exact(
     both = int(((charge > BOTH_KW) & (discharge > BOTH_KW)).sum())
     if both:
         notes.append(f"in {both} steps a visit charges and discharges at once: losses pay there")
+    if len(model.stepped):
+        notes.append(f"least powers apply {len(model.stepped)} times: solved with integers")
     if directions:
         notes.append(f"export pays more than import costs {directions} times: solved with integers")
     return finish(
@@ -200,14 +208,51 @@ def _has_plan(highs: highspy.Highs) -> bool:
 
 
 def _decide(model: Model, relaxed: Solved, bound: float, limit_s: float) -> tuple[Solved, float]:
-    """The best plan with every binary decided, and the bound of all of them."""
+    """The best plan with every direction decided, and the bound of all of them."""
     best = simplex(_fixed(model, _directions(model, relaxed.values)), limit_s)
     if best.cost - bound <= MIP_GAP * abs(bound):
         return best, bound
-    highs = _highs(model, model.cost, max(limit_s - relaxed.seconds - best.seconds, 0.0))
-    for column in model.binary.tolist():
+    rest_s = max(limit_s - relaxed.seconds - best.seconds, 0.0)
+    found, bound = _branch_and_bound(model, best, bound, rest_s, MIP_GAP)
+    if found is not None:
+        # outside the limit, but this is short, and what was found must not be lost
+        better = simplex(_fixed(model, np.round(found[model.binary])), highspy.kHighsInf)
+        best = min(best, better, key=lambda solved: solved.cost)
+    return best, bound
+
+
+def _search(
+    model: Model, relaxed: Solved, bound: float, limit_s: float, gap: float
+) -> tuple[Solved, float]:
+    """The best plan with every least power kept, and the bound of all of them.
+
+    It starts from what the relaxed plan does with at least the least power, or else from nothing.
+    """
+    directions = _directions(model, relaxed.values)
+    kept = np.floor(relaxed.values[model.stepped] + 1e-6)
+    try:
+        best = simplex(_stepped(_fixed(model, directions), kept), limit_s)
+    except PlanningFailed:
+        best = simplex(_stepped(_fixed(model, directions), 0.0 * kept), limit_s)
+    if best.cost - bound <= gap * abs(bound):
+        return best, bound
+    rest_s = max(limit_s - relaxed.seconds - best.seconds, 0.0)
+    found, bound = _branch_and_bound(model, best, bound, rest_s, gap)
+    if found is not None:
+        decided = _fixed(model, np.round(found[model.binary]))
+        better = simplex(_stepped(decided, np.round(found[model.stepped])), highspy.kHighsInf)
+        best = min(best, better, key=lambda solved: solved.cost)
+    return best, bound
+
+
+def _branch_and_bound(
+    model: Model, best: Solved, bound: float, limit_s: float, gap: float
+) -> tuple[Floats | None, float]:
+    """A better plan than the one given, if there is one, and the bound of all."""
+    highs = _highs(model, model.cost, limit_s)
+    for column in (*model.binary.tolist(), *model.stepped.tolist()):
         highs.changeColIntegrality(column, highspy.HighsVarType.kInteger)
-    highs.setOptionValue("mip_rel_gap", MIP_GAP)
+    highs.setOptionValue("mip_rel_gap", gap)
     start = highspy.HighsSolution()
     start.col_value = best.values.tolist()
     highs.setSolution(start)
@@ -216,11 +261,8 @@ def _decide(model: Model, relaxed: Solved, bound: float, limit_s: float) -> tupl
     if np.isfinite(info.mip_dual_bound):
         bound = max(bound, info.mip_dual_bound)
     if _has_plan(highs) and info.objective_function_value < best.cost:
-        # outside the limit, but this is short, and what was found must not be lost
-        found = np.array(highs.getSolution().col_value)
-        better = simplex(_fixed(model, np.round(found[model.binary])), highspy.kHighsInf)
-        best = min(best, better, key=lambda solved: solved.cost)
-    return best, bound
+        return np.array(highs.getSolution().col_value), bound
+    return None, bound
 
 
 def _directions(model: Model, values: Floats) -> Floats:
@@ -241,6 +283,13 @@ def _fixed(model: Model, decided: Floats) -> Model:
     imports, exports = model.rows[_entries(model)].T
     row_upper[np.where(decided > 0, imports, exports)] = np.inf
     return replace(model, lower=lower, upper=upper, row_upper=row_upper)
+
+
+def _stepped(model: Model, decided: Floats) -> Model:
+    """The model with every least power kept or none."""
+    lower, upper = model.lower.copy(), model.upper.copy()
+    lower[model.stepped] = upper[model.stepped] = decided
+    return replace(model, lower=lower, upper=upper)
 
 
 def _entries(model: Model) -> NDArray[np.int32]:

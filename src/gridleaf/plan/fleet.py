@@ -9,22 +9,26 @@ import numpy as np
 from gridleaf.domain.clock import stopwatch
 from gridleaf.domain.errors import PlanningFailed
 from gridleaf.plan.columns import Coordinator, Memory
-from gridleaf.plan.cost import finish
+from gridleaf.plan.cost import bill, finish
+from gridleaf.plan.least import keep_least_powers
 from gridleaf.plan.network import Network, classes, network
 from gridleaf.plan.problem import (
     Floats,
     Ints,
+    Penalties,
     Plan,
     Problem,
     Progress,
     check,
     filled,
     from_the_roots,
+    least_powers,
     parents,
     penalties,
     predecessors,
+    usable,
 )
-from gridleaf.plan.realise import schedules, settle_shares
+from gridleaf.plan.realise import Schedules, schedules, settle_shares
 from gridleaf.plan.sweep import pack, sweeper
 
 GROUPS = 32
@@ -78,6 +82,7 @@ def solve_fleet(
     """
     began = timer()
     check(problem)
+    problem = usable(problem)
     prices = penalties(problem)
     kind, first = classes(problem)
     net = network(problem, prices, kind, first)
@@ -121,8 +126,13 @@ def solve_fleet(
         if warm is not None:
             coordinator.remember(warm)
         result = schedules(coordinator, problem, prices, gap)
-    both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
     notes = []
+    if any(least.any() for least in least_powers(problem.visits)):
+        relaxed = result.bill.objective_eur
+        result = _with_least_powers(problem, prices, net, kind, coordinator, result)
+        cost = result.bill.objective_eur - relaxed
+        notes.append(f"keeping the least powers cost {cost:.2f} EUR")
+    both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
     if both:
         notes.append(f"in {both} steps a visit charges and discharges at once: losses pay there")
     return finish(
@@ -149,6 +159,25 @@ def ladder(count: int, gap: float) -> list[tuple[float, float]]:
         if 2 * size <= count
     ]
     return [*below, (1.0, 0.9 * gap)]
+
+
+def _with_least_powers(
+    problem: Problem,
+    prices: Penalties,
+    net: Network,
+    kind: Ints,
+    coordinator: Coordinator,
+    relaxed: Schedules,
+) -> Schedules:
+    """Schedules that keep the least powers, from some that need not."""
+    taken = np.zeros(len(kind))
+    if relaxed.bill.trip_unmet_kwh.size:
+        taken = relaxed.bill.trip_unmet_kwh.copy()
+    price = net.price_of_classes(coordinator.standing.price)
+    charge, discharge = relaxed.charge_kw.copy(), relaxed.discharge_kw.copy()
+    keep_least_powers(problem, prices, net, kind, price, charge, discharge, taken)
+    kept = bill(problem, charge, discharge, prices, trip_unmet_kwh=taken)
+    return Schedules(charge, discharge, kept)
 
 
 def why_exact(problem: Problem) -> str:

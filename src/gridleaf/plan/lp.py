@@ -15,7 +15,8 @@ a column or a row, decided from what the visits could do at most:
 * a node has a balance in the steps where a meter bills it, a demand charge sees it or a limit
   could be met; what hangs below it otherwise counts for the next such node above;
 * import and export are apart only where their prices differ and both can happen. Where export
-  pays more than import costs, a binary keeps them from happening at once.
+  pays more than import costs, a binary keeps them from happening at once;
+* a least power has a binary for each step.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from gridleaf.plan.problem import (
     by_step,
     filled,
     from_the_roots,
+    least_powers,
     parents,
     places,
     plugged_in,
@@ -54,7 +56,8 @@ class Model:
 
     ``A`` is column-wise: ``starts``, ``rows``, ``values``. The first columns are charging, at
     ``charge_at`` (visit, step), the next discharging, at ``discharge_at``. ``binary`` are the positions
-    of columns with two entries each, in the row of the imports and in that of the exports.
+    of columns with two entries each, in the row of the imports and in that of the exports. ``stepped``
+    are columns that are 1 where a visit has a power that is bounded from below, and else 0.
     ``preference`` is a cost by which equal plans are told apart. ``balance`` is ``(K, T)``: the row whose
     dual prices energy at a node, -1 where energy there is free. ``taken`` ``(N,)`` are the columns of
     what is taken in on the way to each visit, -1 where it follows none. ``basis`` names a column for each row
@@ -74,6 +77,7 @@ class Model:
     charge_at: Cells
     discharge_at: Cells
     binary: Ints
+    stepped: Ints
     preference: Floats
     balance: Ints
     taken: Ints
@@ -120,6 +124,7 @@ class _Builder:
         charge_at: Cells,
         discharge_at: Cells,
         binary: Ints,
+        stepped: Ints,
         preference: Floats,
         balance: Ints,
         taken: Ints,
@@ -147,6 +152,7 @@ class _Builder:
             charge_at=charge_at,
             discharge_at=discharge_at,
             binary=binary,
+            stepped=stepped,
             preference=preference,
             balance=balance,
             taken=taken,
@@ -174,6 +180,7 @@ def build(problem: Problem, prices: Penalties) -> Model:
     _depth(problem, lp, power, taken)
     balance, binary = _network(problem, prices, lp, power)
     _further_rows(problem, prices, lp, power)
+    stepped = _least_powers(problem, lp, power)
 
     middle = np.cumsum(problem.step_h) - problem.step_h / 2
     preference = np.zeros(lp.columns)
@@ -185,6 +192,7 @@ def build(problem: Problem, prices: Penalties) -> Model:
         charge_at=power.charge_at,
         discharge_at=power.discharge_at,
         binary=binary,
+        stepped=stepped,
         preference=preference,
         balance=balance,
         taken=taken,
@@ -531,3 +539,34 @@ def _further_rows(problem: Problem, prices: Penalties, lp: _Builder, power: _Pow
         lp.put(row[which, step[entry]], column[entry], sign * factor[which, visit[entry]])
     over = lp.add_columns(prices.row_eur_per_kwh[at[0]], 0.0, 1.0 + (reach - allowed)[at])
     lp.put(row[at], over, -1.0)
+
+
+def _least_powers(problem: Problem, lp: _Builder, power: _Power) -> Ints:
+    """Columns and rows that keep a power at 0 or above the least one, and in one direction."""
+    least_in, least_out = least_powers(problem.visits)
+    applies = (least_in > 0) | (least_out > 0)
+    both = (power.most_in > 0) & (power.most_out > 0)
+    only_one = np.full((*both.shape, 2), -1)
+    columns = []
+    for way, (at, column, most, least) in enumerate(
+        (
+            (power.charge_at, power.charge, power.most_in, least_in),
+            (power.discharge_at, power.discharge, power.most_out, least_out),
+        )
+    ):
+        cells = np.flatnonzero((least[at[0]] > 0) | (applies[at[0]] & both[at]))
+        visit, step = at[0][cells], at[1][cells]
+        on = lp.add_columns(np.zeros(len(cells)), 0.0, np.ones(len(cells)))
+        row = lp.add_rows(-np.inf, np.zeros(len(cells)))
+        lp.put(row, column[cells], 1.0)
+        lp.put(row, on, -most[visit, step])
+        row = lp.add_rows(-np.inf, np.zeros(len(cells)))
+        lp.put(row, column[cells], -1.0)
+        lp.put(row, on, least[visit] * problem.step_h[step])
+        only_one[visit, step, way] = on
+        columns.append(on)
+    pairs = only_one[applies[:, None] & both]
+    row = lp.add_rows(-np.inf, np.ones(len(pairs)))
+    for way in range(2):
+        lp.put(row, pairs[:, way], 1.0)
+    return np.concatenate(columns)

@@ -17,6 +17,8 @@ Method = Literal["auto", "exact", "fleet"]
 
 CROSSOVER = 9000
 """From so many steps of all stays together on ``auto`` takes the fleet method (``benchmarks/plan.py``)."""
+CROSSOVER_OF_LEAST_POWERS = 1000
+"""The same where there are least powers, for which the exact method has to search."""
 
 
 def solve(
@@ -43,7 +45,8 @@ def solve(
     Parameters
     ----------
     gap
-        Relative distance of objective and bound at which the fleet method ends [-].
+        Relative distance of objective and bound at which the fleet method ends, and the exact one where
+        there are least powers [-].
     time_limit_s
         For the solver [s]; none when absent. The fleet method then returns its best plan.
     workers
@@ -67,14 +70,17 @@ def solve(
         problem, and ``method`` is ``fleet``.
     """
     visits = problem.visits
-    small = int((visits.depart - visits.arrive).sum()) < CROSSOVER
+    columns = (visits.min_charge_kw, visits.min_discharge_kw)
+    searching = any(c is not None and bool((c > 0).any()) for c in columns)
+    crossover = CROSSOVER_OF_LEAST_POWERS if searching else CROSSOVER
+    small = int((visits.depart - visits.arrive).sum()) < crossover
     if method == "exact" or (method == "auto" and small):
-        return solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
+        return solve_exact(problem, gap=gap, time_limit_s=time_limit_s, timer=timer)
     # what is compiled takes a moment to load: only those who need it wait
     from gridleaf.plan.fleet import solve_fleet, why_exact
 
     if method == "auto" and (reason := why_exact(problem)):
-        plan = solve_exact(problem, time_limit_s=time_limit_s, timer=timer)
+        plan = solve_exact(problem, gap=gap, time_limit_s=time_limit_s, timer=timer)
         return replace(plan, notes=(*plan.notes, f"{reason}: planned by the exact method"))
     return solve_fleet(
         problem,

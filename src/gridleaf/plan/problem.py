@@ -7,7 +7,7 @@ steps, N visits, K nodes and M further rows has arrays of the shapes given below
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +49,10 @@ class Visits:
     cycle that goes down by d costs, for each kWh taken out of the cells, the price of the slice that it
     is in, counted from the cycle's top. Cycles are counted on all visits of a vehicle together, closed
     by the drive back to the first arrival. Only the exact method plans with it.
+
+    Charging is 0 or at least ``min_charge_kw``, discharging 0 or at least ``min_discharge_kw``; 0 and NaN
+    are no least power. Where one of them is set the vehicle does not do both at once, and it does not
+    charge (discharge) in steps in which less than that is possible.
     """
 
     id: tuple[str, ...]
@@ -72,6 +76,8 @@ class Visits:
     trip_kwh: Floats | None = None
     depth_kwh: Floats | None = None
     depth_eur_per_kwh: Floats | None = None
+    min_charge_kw: Floats | None = None
+    min_discharge_kw: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,12 +247,34 @@ def waves(before: Ints) -> list[Ints]:
     return waves
 
 
+def least_powers(visits: Visits) -> tuple[Floats, Floats]:
+    """The least charging and discharging power of each visit, 0 where there is none, ``(N,)`` [kW]."""
+    none = np.zeros(len(visits.id))
+    columns = visits.min_charge_kw, visits.min_discharge_kw
+    charge, discharge = (none if c is None else filled(c, 0.0) for c in columns)
+    return charge, discharge
+
+
+def usable(problem: Problem) -> Problem:
+    """The problem without the powers that are less than the least one."""
+    visits = problem.visits
+    least_in, least_out = least_powers(visits)
+
+    def kept(most: Floats, least: Floats) -> Floats:
+        return np.where(most >= (least[:, None] if most.ndim == 2 else least), most, 0.0)
+
+    if not (least_in.any() or least_out.any()):
+        return problem
+    charge, discharge = kept(visits.charge_kw, least_in), kept(visits.discharge_kw, least_out)
+    return replace(problem, visits=replace(visits, charge_kw=charge, discharge_kw=discharge))
+
+
 def filled(values: Floats, none: float) -> Floats:
     """The values with ``none`` where they are NaN."""
     return np.where(np.isnan(values), none, values)
 
 
-DEARER, DEARER_WITH_TRIPS = 4.0, 50.0
+DEARER, DEARER_WITH_TRIPS, DEARER_WITH_LEAST_POWERS = 4.0, 50.0, 1000.0
 """How much more a kWh beyond a limit costs than it could save of energy at visits [-]."""
 LEAST_EFFICIENCY = 0.5
 """Efficiencies below this count as this in the penalties, which they would otherwise blow up."""
@@ -294,7 +322,10 @@ def penalties(problem: Problem) -> Penalties:
     short = unmet / shortest
     stay = float(hours[visits.energy_kwh < visits.min_kwh].max(initial=0.0))
     saved = unmet * float(stops.max(initial=1.0)) + short * stay
-    limit = (DEARER if visits.after is None else DEARER_WITH_TRIPS) * saved
+    dearer = DEARER if visits.after is None else DEARER_WITH_TRIPS
+    if any(least.any() for least in least_powers(visits)):
+        dearer = DEARER_WITH_LEAST_POWERS
+    limit = dearer * saved
     rows = np.zeros(0)
     if problem.rows is not None:
         size = np.abs(problem.rows.coefficient)
@@ -399,6 +430,10 @@ def _check_visits(visits: Visits, nodes: Nodes, steps: int) -> None:
     _numbers("visits.value_eur_per_kwh", visits.value_eur_per_kwh, (count,))
     _check_dwell(visits)
     _check_depth(visits)
+    for name in ("min_charge_kw", "min_discharge_kw"):
+        least = getattr(visits, name)
+        if least is not None:
+            _numbers(f"visits.{name}", least, (count,), none=True, finite=True, least=0.0)
 
 
 def _check_chains(visits: Visits) -> NDArray[np.bool_]:

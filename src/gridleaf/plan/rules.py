@@ -16,9 +16,11 @@ from gridleaf.plan.problem import (
     check,
     filled,
     from_the_roots,
+    least_powers,
     parents,
     places,
     plugged_in,
+    usable,
 )
 from gridleaf.plan.vehicles import chains
 
@@ -38,6 +40,7 @@ def fallback(problem: Problem, *, timer: Callable[[], float] = stopwatch) -> Pla
     """
     began = timer()
     check(problem)
+    problem = usable(problem)
     charge = _least_laxity_first(problem)
     discharge = np.zeros(charge.shape)
     result = bill(problem, charge, discharge)
@@ -79,6 +82,7 @@ def _least_laxity_first(problem: Problem) -> Floats:
     above = [path[int(k)] for k in places(problem)]
     limiting = [np.flatnonzero(factor[:, i] > 0) for i in range(len(visits.id))]
 
+    least, _ = least_powers(visits)
     charge = np.zeros(most.shape)
     energy = visits.energy_kwh.copy()
     for t, hours in enumerate(step_h.tolist()):
@@ -94,9 +98,14 @@ def _least_laxity_first(problem: Problem) -> Floats:
         for wanted in (np.minimum(floor, goal), goal):
             for i in turn:
                 need = (wanted[i] - energy[i]) / per_kw[i]
-                spare = min(need, most[i, t] - charge[i, t], *(room[k, t] for k in above[i]))
+                most_spare = min(most[i, t] - charge[i, t], *(room[k, t] for k in above[i]))
                 for m in limiting[i]:
-                    spare = min(spare, slack[m, t] / factor[m, i])
+                    most_spare = min(most_spare, slack[m, t] / factor[m, i])
+                spare = min(need, most_spare)
+                if 0 < spare < least[i] - charge[i, t]:
+                    # no less than the least power: a little more than is wanted, or nothing
+                    most_spare = min(most_spare, (cap[i] - energy[i]) / per_kw[i])
+                    spare = least[i] if most_spare >= least[i] else 0.0
                 if spare > 0:
                     charge[i, t] += spare
                     energy[i] += spare * per_kw[i]

@@ -149,6 +149,7 @@ def _visits(problem: Problem, plan: Plan, arrival: _Arrivals, part: slice) -> li
         excess = plugged & (power > bound * (1 + RELATIVE) + ABSOLUTE)
         faults += tell(excess, power, ", above its bound")
 
+    faults += _least_powers(problem, plan, part)
     start, idle, floor = arrival.energy[part], arrival.idle[part], arrival.floor[part]
     stored = plan.charge_kw[part] * visits.charge_efficiency[part, None]
     drawn = plan.discharge_kw[part] / visits.discharge_efficiency[part, None]
@@ -187,6 +188,28 @@ def _visits(problem: Problem, plan: Plan, arrival: _Arrivals, part: slice) -> li
             f"says {told[i]:.6g} kWh{_more(wrong)}."
         )
     return faults
+
+
+def _least_powers(problem: Problem, plan: Plan, part: slice) -> list[str]:
+    """Where some visits have less power than the least there may be, or two at once."""
+    visits, names = problem.visits, plan.visit_id[part]
+    faults: list[str] = []
+    applies = np.zeros(len(names), dtype=np.bool_)
+    for name, power, column in (
+        ("charges", plan.charge_kw[part], visits.min_charge_kw),
+        ("discharges", plan.discharge_kw[part], visits.min_discharge_kw),
+    ):
+        if column is None:
+            continue
+        least = np.nan_to_num(column[part])
+        applies |= least > 0
+        tell = _Teller(names, f"Visit {{id}} {name} {{value:.6g}} kW in step {{step}}")
+        little = (power > ABSOLUTE) & (power < (least * (1 - RELATIVE) - ABSOLUTE)[:, None])
+        faults += tell(little, power, ", below its least power")
+    charge, discharge = plan.charge_kw[part], plan.discharge_kw[part]
+    both = applies[:, None] & (charge > ABSOLUTE) & (discharge > ABSOLUTE)
+    tell = _Teller(names, "Visit {id} charges {value:.6g} kW in step {step}")
+    return [*faults, *tell(both, charge, " and discharges at once")]
 
 
 def _nodes(problem: Problem, plan: Plan) -> list[str]:

@@ -58,8 +58,20 @@ def same(first: Problem, second: Problem) -> None:
         small({name: [] for name in ONE_CAR}),
         rich(10),
         small({"dwell_kwh": [[5, 8]], "dwell_eur_per_kwh_h": [[0, 0.1]]}),
+        small({"min_charge_kw": [4], "min_discharge_kw": [None]}),
     ],
-    ids=["depot", "fleet", "small", "rows", "constant", "unequal", "nobody", "rich", "dwell"],
+    ids=[
+        "depot",
+        "fleet",
+        "small",
+        "rows",
+        "constant",
+        "unequal",
+        "nobody",
+        "rich",
+        "dwell",
+        "least",
+    ],
 )
 def test_a_problem_survives_its_file(problem: Problem, kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"problem.{kind}"
