@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import orjson
 import typer
 from rich.console import Console
@@ -12,7 +13,9 @@ from rich.table import Table
 
 from gridleaf.battery.ageing import MODELS, Life, Model, model, simulate
 from gridleaf.battery.ageing.files import read_history
+from gridleaf.battery.habits import BAND, HABITS, Habit, Use, compare
 from gridleaf.cli.figure import check_figure, drawing
+from gridleaf.domain.errors import ConfigError
 
 CellOption = Annotated[
     str, typer.Option("--cell", metavar="CELL", help="A cell, or an ageing model by its name.")
@@ -30,6 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_cells)
     group.command("show")(show)
     group.command("simulate")(simulate_profile)
+    group.command("compare")(compare_habits)
     app.add_typer(group, name="battery")
 
 
@@ -116,13 +120,118 @@ def simulate_profile(
         _print(found, life)
 
 
+def compare_habits(
+    cell: Annotated[
+        str | None, typer.Option("--cell", metavar="CELL", help="A cell or an ageing model.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every ageing model.")] = False,
+    mean_c: Annotated[float, typer.Option(help="Mean temperature of the year [°C].")] = 20.0,
+    amplitude_c: Annotated[
+        float, typer.Option(min=0.0, help="Midsummer above the mean [°C].")
+    ] = 8.0,
+    driving: Annotated[
+        float, typer.Option(min=0.0, help="Share of the capacity that a day's trips use.")
+    ] = 0.2,
+    years: Annotated[int, typer.Option(min=1, max=LONGEST_YEARS, help="For how long.")] = 15,
+    as_json: JsonOption = False,
+    plot: PlotOption = None,
+) -> None:
+    """This car, this climate, this driving: unmanaged, delayed and V2G, with the band of cells.
+
+    Unmanaged charges at once and sits at 90 %. Delayed charges just before it leaves and comes home
+    with 50 %. V2G gives 30 % in the evening and is at 90 % in the morning.
+    """
+    if every == (cell is not None):
+        raise ConfigError("cell", "give --cell CELL or --all")
+    if every and plot is not None:
+        raise ConfigError("plot", "needs one --cell")
+    check_figure(plot)
+    use = Use(mean_c=mean_c, amplitude_c=amplitude_c, driving=driving)
+    found = MODELS if cell is None else (ageing_model(cell),)
+    lives = {m: compare(m, use, years) for m in found}
+    if plot is not None:
+        _draw_habits(plot, found[0], lives[found[0]])
+    if as_json:
+        cells = [_habits(m, by_habit) for m, by_habit in lives.items()]
+        print(orjson.dumps({"years": list(range(1, years + 1)), "cells": cells}).decode())
+        return
+    console = Console(highlight=False)
+    if cell is None:
+        console.print(_overview(lives, years))
+    else:
+        console.print(_bands(found[0], lives[found[0]], years))
+
+
+def _overview(lives: dict[Model, dict[Habit, Life]], years: int) -> Table:
+    table = Table(title=f"Capacity after {years} years, median cell", show_edge=False)
+    table.add_column("cell", no_wrap=True)
+    for head in (*HABITS, "V2G"):
+        table.add_column(head, justify="right", no_wrap=True)
+    middle = BAND.index(0.5)
+    for found, by_habit in lives.items():
+        capacities = (by_habit[habit].relative_capacity[-1, middle] for habit in HABITS)
+        effect = f"{_v2g_effect(by_habit):+.1%}"
+        table.add_row(found.name, *(f"{q:.3f}" for q in capacities), effect)
+    table.caption = "V2G: what it leaves more (+) or less (-) than unmanaged charging"
+    return table
+
+
+def _bands(found: Model, lives: dict[Habit, Life], years: int) -> Table:
+    table = Table(title=f"{found.cell}: capacity after {years} years", show_edge=False)
+    table.add_column("")
+    for quantile in BAND:
+        table.add_column(f"cell at {quantile:.0%}", justify="right")
+    table.add_column("outside the fitted range", justify="right")
+    for habit, life in lives.items():
+        share = life.outside[:, BAND.index(0.5)].mean()
+        capacities = (f"{q:.3f}" for q in life.relative_capacity[-1])
+        table.add_row(habit, *capacities, f"{share:.0%} of the time")
+    table.caption = f"V2G leaves {_v2g_effect(lives):+.1%} against unmanaged. {found.caveat}"
+    return table
+
+
+def _v2g_effect(lives: dict[Habit, Life]) -> float:
+    """Capacity that V2G leaves more than unmanaged charging."""
+    middle = BAND.index(0.5)
+    unmanaged, v2g = (lives[h].relative_capacity[-1, middle] for h in ("unmanaged", "v2g"))
+    return float(v2g - unmanaged)
+
+
+def _habits(found: Model, lives: dict[Habit, Life]) -> dict[str, Any]:
+    return {
+        "cell": found.name,
+        "v2g_against_unmanaged": round(_v2g_effect(lives), 6),
+        "habits": {
+            habit: {
+                "relative_capacity": {
+                    f"p{quantile * 100:.0f}": np.round(column, 6).tolist()
+                    for quantile, column in zip(BAND, life.relative_capacity.T, strict=True)
+                },
+                "outside_fitted_range": (life.outside[:, BAND.index(0.5)] > 0.0).tolist(),
+            }
+            for habit, life in lives.items()
+        },
+    }
+
+
+def _draw_habits(path: Path, found: Model, lives: dict[Habit, Life]) -> None:
+    with drawing(path, x="years", y="relative capacity", title=found.cell) as axes:
+        for habit, life in lives.items():
+            years = [0.0, *life.years]
+            low, middle, high = np.vstack([np.ones(3), life.relative_capacity]).T
+            (line,) = axes.plot(years, middle, label=habit)
+            axes.fill_between(years, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
+        axes.set_xlim(0.0, years[-1])
+        axes.legend(frameon=False)
+
+
 def _document(found: Model, life: Life) -> dict[str, Any]:
     return {
         "cell": found.name,
         "years": [int(year) for year in life.years],
         "relative_capacity": [round(float(q), 6) for q in life.relative_capacity],
         "outside_fitted_range": [bool(share > 0.0) for share in life.outside],
-        "reasons": [list(_reasons(life, year)) for year in range(len(life.years))],
+        "reasons": [_reasons(life, year) for year in range(len(life.years))],
         "relative_resistance": (
             [round(float(r), 6) for r in life.resistance] if found.resistance else None
         ),
@@ -172,7 +281,13 @@ def _draw(path: Path, found: Model, life: Life) -> None:
         out = [year for year, share in zip(life.years, life.outside, strict=True) if share > 0.0]
         if out:
             axes.plot(out, [axes.get_ylim()[0]] * len(out), "v", clip_on=False, color="0.5")
-            axes.annotate("▾ years with time outside the fitted range", (0.02, 0.05), xycoords="axes fraction", color="0.4", fontsize=8)
+            axes.annotate(
+                "▾ years with time outside the fitted range",
+                (0.02, 0.05),
+                xycoords="axes fraction",
+                color="0.4",
+                fontsize=8,
+            )
 
 
 def _facts(found: Model) -> dict[str, Any]:

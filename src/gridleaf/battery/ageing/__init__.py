@@ -17,10 +17,12 @@ from gridleaf.battery.ageing.population import (
     cycling_rate,
     fresh,
 )
+from gridleaf.battery.ageing.rainflow import Cycles, count, halves
 
 __all__ = [
     "MODELS",
     "REASONS",
+    "Cycles",
     "Fitted",
     "History",
     "Life",
@@ -29,8 +31,10 @@ __all__ = [
     "Population",
     "advance",
     "calendar_rate",
+    "count",
     "cycling_rate",
     "fresh",
+    "halves",
     "model",
     "simulate",
 ]

@@ -33,7 +33,7 @@ def read_history(path: Path) -> History:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not text in UTF-8") from None
-    rows = [row for row in _rows(path, text)]
+    rows = list(_rows(path, text))
     if len(rows) < 2:
         raise ConfigError(str(path), "needs at least two rows under its header")
     time_s, soc, temperature_c = np.array([values for _, values in rows]).T

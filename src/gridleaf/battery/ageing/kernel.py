@@ -26,7 +26,6 @@ import numpy as np
 from gridleaf.battery.ageing.stress import FIRST_KNOT, GAS, KELVIN, KNOT
 from gridleaf.domain.compiled import compiled, inlined
 
-# The models, in the order of the sections of the reference that the tests name.
 NMC_B1: Final = 0
 NMC_B2: Final = 1
 NMC_A: Final = 2
@@ -82,17 +81,17 @@ SUM_U2: Final = 18
 SUM_U3: Final = 19
 SUM_V: Final = 20
 SUM_V2: Final = 21
-OUT: Final = 22
-SUM_RATE: Final = 27
-RATE: Final = 30
-PIECE: Final = 33
+COLD: Final = 22
+HOT: Final = 23
+SUM_RATE: Final = 24
+RATE: Final = 27
+PIECE: Final = 30
 UNKNOWN: Final = -1.0
 """A piece is a row of these: where it began, its last sample, sums over its time [h], the last rates.
 
 ``ANCHOR`` is UNKNOWN before the first sample. ``ANCHOR``, ``SOC``, ``LOW``, ``HIGH`` and ``THROUGHPUT``
 are of SoC as it came, the rest of scaled SoC. Temperatures are [°C], their sums around 25 °C. ``CUBE``
-is of SoC around a half; ``U`` and ``V`` are SoC and its root over the cube of temperature. ``OUT``:
-hours outside in all, by temperature, by SoC and by the two C-rates.
+is of SoC around a half; ``U`` and ``V`` are SoC and its root over the cube of temperature.
 """
 
 ANY: Final = 0
@@ -131,28 +130,37 @@ COEFFICIENTS: Final = 16
 
 
 @inlined
-def _longer(e: float, p: float) -> float:
+def _longer(e: float, p: float) -> Any:
     """``(1 + e)**p``, most often for a small ``e``."""
     if e > 0.01:
         return (1.0 + e) ** p
-    return 1.0 + p * e * (1.0 + (p - 1.0) / 2.0 * e * (
-        1.0 + (p - 2.0) / 3.0 * e * (1.0 + (p - 3.0) / 4.0 * e * (1.0 + (p - 4.0) / 5.0 * e))
-    ))
+    return 1.0 + p * e * (
+        1.0
+        + (p - 1.0)
+        / 2.0
+        * e
+        * (1.0 + (p - 2.0) / 3.0 * e * (1.0 + (p - 3.0) / 4.0 * e * (1.0 + (p - 4.0) / 5.0 * e)))
+    )
 
 
 @inlined
-def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> float:
-    """A part after ``dx`` more, from the place on its law where it stands."""
+def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> Any:
+    """A part after ``dx`` more, from the place on its law where it stands.
+
+    A negative ``k`` leads along the mirrored law: back to nought first, where the part stands above.
+    """
     if dx <= 0.0:
         return y
     if law == POWER:
         if p == 1.0:
             return y + k * dx
-        if k <= 0.0:
+        if k == 0.0:
             return y
-        if y <= 0.0:
+        if y == 0.0:
             return k * dx**p
-        stood = (y / k) ** (1.0 / p)
+        stood = abs(y / k) ** (1.0 / p)
+        if y * k < 0.0:
+            return k * (dx - stood) ** p if dx > stood else -k * (stood - dx) ** p
         return k * (stood + dx) ** p if stood < dx else y * _longer(dx / stood, p)
     if k <= 0.0 or p <= 0.0 or y >= end:
         return y
@@ -166,7 +174,7 @@ def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> fl
 
 
 @inlined
-def _capacity(code: int, laws: Any, y: Any) -> float:
+def _capacity(code: int, laws: Any, y: Any) -> Any:
     if code == NMC_KOKAM:
         return min(1.0 - y[0] - y[1], 1.01 - y[2])
     q = 1.0
@@ -177,7 +185,7 @@ def _capacity(code: int, laws: Any, y: Any) -> float:
 
 
 @inlined
-def _resistance(code: int, laws: Any, y: Any) -> float:
+def _resistance(code: int, laws: Any, y: Any) -> Any:
     r = 1.0
     for part in range(PARTS):
         if laws[part, LAW] != NO_PART:
@@ -191,12 +199,12 @@ def _resistance(code: int, laws: Any, y: Any) -> float:
 
 
 @inlined
-def _arrhenius(energy: float, t: float) -> float:
+def _arrhenius(energy: float, t: float) -> Any:
     return math.exp(-energy / GAS * (1.0 / t - 1.0 / 298.15))
 
 
 @inlined
-def _cycling(code: int, t: float, depth: float, c: float, c_out: float) -> float:
+def _cycling(code: int, t: float, depth: float, c: float, c_out: float) -> Any:
     """Rate of loss per throughput at one temperature [K] (models with one such rate)."""
     n = t / (KELVIN + 35.0)
     if code == NMC_B1:
@@ -205,9 +213,7 @@ def _cycling(code: int, t: float, depth: float, c: float, c_out: float) -> float
         x = depth * math.sqrt(c)
         if x <= 0.0:
             return 0.0
-        return 2.2e9 * math.exp(
-            11.9 * math.log(x / n**3) - 35.7 * x / n**2 + 13.7 * x * x / n**3
-        )
+        return 2.2e9 * math.exp(11.9 * math.log(x / n**3) - 35.7 * x / n**2 + 13.7 * x * x / n**3)
     if code == NMC_A:
         root = math.sqrt(depth)
         return abs(
@@ -242,7 +248,7 @@ def _cycling(code: int, t: float, depth: float, c: float, c_out: float) -> float
 @inlined
 def _nca_exponent(
     t: float, depth: float, c_in: float, c_out: float, low: float, high: float
-) -> float:
+) -> Any:
     n = t / (KELVIN + 45.0)
     root = math.sqrt(depth)
     return abs(
@@ -256,7 +262,7 @@ def _nca_exponent(
 
 
 @inlined
-def _skewed(x: float, skew: float, width: float) -> float:
+def _skewed(x: float, skew: float, width: float) -> Any:
     u = (x - 0.5) / width
     density = math.exp(-0.5 * u * u) / math.sqrt(2.0 * math.pi)
     return 2.0 * density * 0.5 * math.erfc(-skew * u / math.sqrt(2.0))
@@ -275,12 +281,12 @@ def _nodes(mean: float, square: float, cube: float) -> tuple[float, float, float
 
 
 @inlined
-def _scaled(soc: float, anchor: float, q: float) -> float:
+def _scaled(soc: float, anchor: float, q: float) -> Any:
     return min(max(anchor + (soc - anchor) / q, 0.0), 1.0)
 
 
 @inlined
-def _rates(code: int, piece: Any, laws: Any, q: float, rates: Any) -> bool:
+def _rates(code: int, piece: Any, laws: Any, q: float, rates: Any) -> Any:
     """Fill in what the history sets of ``k``, ``p`` and ``end``; True where a rate was limited."""
     h = piece[HOURS]
     low = _scaled(piece[LOW], piece[ANCHOR], q)
@@ -402,16 +408,31 @@ def _step(code: int, laws: Any, rates: Any, y: Any, days: float, efc: float) -> 
 
 @inlined
 def _count(piece: Any, limits: Any, q: float, limited: bool, outside: Any) -> None:
-    """Count the hours of a piece that are outside the fitted range, by reason."""
-    depth = _scaled(piece[HIGH], piece[ANCHOR], q) - _scaled(piece[LOW], piece[ANCHOR], q)
-    deep = depth > SHALLOW and (depth < limits[2] - TINY or depth > limits[3] + TINY)
-    outside[ANY] += piece[HOURS] if deep or limited else piece[OUT]
-    for reason in range(1, 5):
-        outside[reason] += piece[OUT + reason]
-    if deep:
-        outside[OUT_DEPTH] += piece[HOURS]
+    """Count the hours of a piece that is outside the fitted range, by reason."""
+    h = piece[HOURS]
+    low = _scaled(piece[LOW], piece[ANCHOR], q)
+    high = _scaled(piece[HIGH], piece[ANCHOR], q)
+    depth = high - low
+    wrong = limited
     if limited:
-        outside[OUT_RATE] += piece[HOURS]
+        outside[OUT_RATE] += h
+    if piece[COLD] < limits[0] - TINY or piece[HOT] > limits[1] + TINY:
+        outside[OUT_TEMPERATURE] += h
+        wrong = True
+    if depth > SHALLOW and (depth < limits[2] - TINY or depth > limits[3] + TINY):
+        outside[OUT_DEPTH] += h
+        wrong = True
+    if low < limits[4] - TINY or high > limits[5] + TINY:
+        outside[OUT_SOC] += h
+        wrong = True
+    if q * piece[CHARGED] > (limits[6] + TINY) * piece[CHARGING_H]:
+        outside[OUT_CHARGE] += h
+        wrong = True
+    if q * piece[DISCHARGED] > (limits[7] + TINY) * piece[DISCHARGING_H]:
+        outside[OUT_DISCHARGE] += h
+        wrong = True
+    if wrong:
+        outside[ANY] += h
 
 
 @inlined
@@ -424,7 +445,7 @@ def _cubic(m: Any, x: Any, w: Any) -> Any:
 
 
 @inlined
-def _cell(soc: float) -> float:
+def _cell(soc: float) -> Any:
     """Place of a SoC in the table: its cell, and how far through it."""
     if soc < FIRST_KNOT:
         return LOW_CELLS * math.sqrt(soc / FIRST_KNOT)
@@ -432,13 +453,12 @@ def _cell(soc: float) -> float:
 
 
 @inlined
-def _look_up(table: Any, soc: float, temperature_c: float, rates_of: int, found: Any) -> None:
-    """The rates at one place."""
+def _look_up(table: Any, soc: float, temperature_c: float, rate: int) -> float:
+    """A rate at one place."""
     x = _cell(soc)
     w = min((temperature_c - COLDEST_C) * (1.0 / CELL_C), TEMPERATURE_CELLS - 1e-9)
     i, j = int(x), int(w)
-    for rate in range(rates_of):
-        found[rate] = _cubic(table[i, j, rate], np.float32(x - i), np.float32(w - j))
+    return float(_cubic(table[i, j, rate], np.float32(x - i), np.float32(w - j)))
 
 
 @compiled
@@ -466,7 +486,6 @@ def carry(
     """
     steps = soc.shape[1]
     rates = np.empty((PARTS, 3))
-    found = np.zeros(3)
     scaled = np.empty(steps + 1)
     warm = np.empty(steps + 1)
     for n in range(soc.shape[0]):
@@ -477,13 +496,13 @@ def carry(
             begin = 1
             p[ANCHOR] = p[SOC] = soc[n, 0]
             p[TEMPERATURE] = temperature_c[n, 0]
-            _begin(p, table, rates_of, found)
+            _begin(p, table, rates_of)
         while begin < steps:
-            end, ended = _until(p, hours, soc[n], begin)
+            end, ended = _until(p, hours, soc[n], temperature_c[n], begin)
             q = max(capacity[n], LEAST_CAPACITY)
             if end > begin:
-                h, s, t = hours[begin:end], soc[n, begin:end], temperature_c[n, begin:end]
-                _extend(code, p, table, rates_of, limits, q, h, s, t, scaled, warm, found)
+                h, s, t = hours[begin:end], soc[n][begin:end], temperature_c[n][begin:end]
+                _extend(code, p, table, rates_of, q, h, s, t, scaled, warm)
             if ended:
                 full = 0.5 * q * p[SWING]
                 limited = _rates(code, p, laws, q, rates)
@@ -493,27 +512,27 @@ def carry(
                 capacity[n] = _capacity(code, laws, y[n])
                 resistance[n] = _resistance(code, laws, y[n])
                 p[ANCHOR] = p[SOC]
-                _begin(p, table, rates_of, found)
+                _begin(p, table, rates_of)
             begin = end
 
 
 @inlined
-def _begin(p: Any, table: Any, rates_of: int, found: Any) -> None:
+def _begin(p: Any, table: Any, rates_of: int) -> None:
     """A piece begins where the last one ended."""
     p[THROUGHPUT] = 0.0
     p[LOW] = p[HIGH] = p[ANCHOR]
     for m in range(HOURS, RATE):
         p[m] = 0.0
-    _look_up(table, p[ANCHOR], p[TEMPERATURE], rates_of, found)
+    p[COLD] = p[HOT] = p[TEMPERATURE]
     for rate in range(rates_of):
-        p[RATE + rate] = found[rate]
+        p[RATE + rate] = _look_up(table, p[ANCHOR], p[TEMPERATURE], rate)
 
 
 @inlined
-def _until(p: Any, hours: Any, soc: Any, begin: int) -> tuple[int, bool]:
+def _until(p: Any, hours: Any, soc: Any, temperature_c: Any, begin: int) -> tuple[int, bool]:
     """How many samples still belong to the piece, and whether it then ends."""
     h, was, travelled, direction = p[HOURS], p[SOC], p[THROUGHPUT], p[DIRECTION]
-    low, high = p[LOW], p[HIGH]
+    low, high, cold, hot = p[LOW], p[HIGH], p[COLD], p[HOT]
     end = begin
     ended = False
     while end < soc.shape[0]:
@@ -528,8 +547,12 @@ def _until(p: Any, hours: Any, soc: Any, begin: int) -> tuple[int, bool]:
         was = soc[end]
         low = was if was < low else low
         high = was if was > high else high
+        warm = temperature_c[end]
+        cold = warm if warm < cold else cold
+        hot = warm if warm > hot else hot
         end += 1
-    p[HOURS], p[THROUGHPUT], p[DIRECTION], p[LOW], p[HIGH] = h, travelled, direction, low, high
+    p[HOURS], p[THROUGHPUT], p[DIRECTION] = h, travelled, direction
+    p[LOW], p[HIGH], p[COLD], p[HOT] = low, high, cold, hot
     return end, ended
 
 
@@ -539,14 +562,12 @@ def _extend(
     p: Any,
     table: Any,
     rates_of: int,
-    limits: Any,
     q: float,
     hours: Any,
     soc: Any,
     temperature_c: Any,
     scaled: Any,
     warm: Any,
-    found: Any,
 ) -> None:
     """Some steps more: both ends of each weigh half of it."""
     steps = len(hours)
@@ -554,36 +575,26 @@ def _extend(
     scaled[0] = _scaled(p[SOC], anchor, q)
     warm[0] = p[TEMPERATURE] - 25.0
     for k in range(steps):
-        x = anchor + (soc[k] - anchor) * worn
-        x = x if x > 0.0 else 0.0
-        scaled[k + 1] = x if x < 1.0 else 1.0
+        scaled[k + 1] = min(max(anchor + (soc[k] - anchor) * worn, 0.0), 1.0)
         warm[k + 1] = temperature_c[k] - 25.0
+    s0, s1 = scaled[:steps], scaled[1 : steps + 1]
+    t0, t1 = warm[:steps], warm[1 : steps + 1]
     swing = charged = charging_h = discharged = discharging_h = 0.0
-    out = out_t = out_s = out_in = out_out = 0.0
-    cold, hot, low, high = limits[0] - TINY, limits[1] + TINY, limits[4] - TINY, limits[5] + TINY
-    fast, drain = (limits[6] + TINY) * worn, (limits[7] + TINY) * worn
     for k in range(steps):
-        h, s, t = hours[k], scaled[k + 1], temperature_c[k]
-        moved = s - scaled[k]
+        h = hours[k]
+        moved = s1[k] - s0[k]
+        rest = RESTING_C * h
+        up, down = moved > rest, moved < -rest
         swing += abs(moved)
-        charged += moved if moved > RESTING_C * h else 0.0
-        charging_h += h if moved > RESTING_C * h else 0.0
-        discharged -= moved if moved < -RESTING_C * h else 0.0
-        discharging_h += h if moved < -RESTING_C * h else 0.0
-        wrong_t = h if (t < cold) | (t > hot) else 0.0
-        wrong_s = h if (s < low) | (s > high) else 0.0
-        wrong_in = h if moved > fast * h else 0.0
-        wrong_out = h if moved < -drain * h else 0.0
-        out_t += wrong_t
-        out_s += wrong_s
-        out_in += wrong_in
-        out_out += wrong_out
-        out += h if wrong_t + wrong_s + wrong_in + wrong_out > 0.0 else 0.0
+        charged += moved * up
+        charging_h += h * up
+        discharged -= moved * down
+        discharging_h += h * down
     sum_s = sum_t = sum_t2 = sum_t3 = 0.0
     for k in range(steps):
         half = 0.5 * hours[k]
-        a, b = warm[k], warm[k + 1]
-        sum_s += half * (scaled[k] + scaled[k + 1])
+        a, b = t0[k], t1[k]
+        sum_s += half * (s0[k] + s1[k])
         sum_t += half * (a + b)
         sum_t2 += half * (a * a + b * b)
         sum_t3 += half * (a * a * a + b * b * b)
@@ -592,11 +603,6 @@ def _extend(
     p[CHARGING_H] += charging_h
     p[DISCHARGED] += discharged
     p[DISCHARGING_H] += discharging_h
-    p[OUT] += out
-    p[OUT + OUT_TEMPERATURE] += out_t
-    p[OUT + OUT_SOC] += out_s
-    p[OUT + OUT_CHARGE] += out_in
-    p[OUT + OUT_DISCHARGE] += out_out
     p[SUM_SOC] += sum_s
     p[SUM_T] += sum_t
     p[SUM_T2] += sum_t2
@@ -607,12 +613,14 @@ def _extend(
             p[SUM_CUBE] += 0.5 * hours[k] * (a * a * a + b * b * b)
     if code == NCA_SONY:
         _stretch(p, hours, scaled, warm)
-    for k in range(steps):
-        half = 0.5 * hours[k]
-        _look_up(table, scaled[k + 1], temperature_c[k], rates_of, found)
-        for rate in range(rates_of):
-            p[SUM_RATE + rate] += half * (p[RATE + rate] + found[rate])
-            p[RATE + rate] = found[rate]
+    for rate in range(rates_of):
+        total, before = 0.0, p[RATE + rate]
+        for k in range(steps):
+            now = _look_up(table, s1[k], temperature_c[k], rate)
+            total += 0.5 * hours[k] * (before + now)
+            before = now
+        p[SUM_RATE + rate] += total
+        p[RATE + rate] = before
     p[SOC] = soc[steps - 1]
     p[TEMPERATURE] = temperature_c[steps - 1]
 
@@ -636,7 +644,15 @@ def _stretch(p: Any, hours: Any, scaled: Any, warm: Any) -> None:
 
 @compiled
 def marginal(
-    code: int, laws: Any, pieces: Any, y: Any, capacity: Any, speed: Any, days: float, efc: float, loss: Any
+    code: int,
+    laws: Any,
+    pieces: Any,
+    y: Any,
+    capacity: Any,
+    speed: Any,
+    days: float,
+    efc: float,
+    loss: Any,
 ) -> None:
     """Loss of capacity of each cell (row) in each piece (column) if ``days`` and ``efc`` of it came."""
     rates = np.empty((PARTS, 3))

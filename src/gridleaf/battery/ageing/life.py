@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from gridleaf.battery.ageing import kernel
 from gridleaf.battery.ageing.models import Model
 from gridleaf.battery.ageing.population import REASONS, advance, fresh
 from gridleaf.battery.ageing.stress import Floats
@@ -89,7 +91,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """A cell by the end of each year.
+    """Cells by the end of each year; arrays are (years,), or (years, n) for ``n`` speeds.
 
     ``outside`` is the share of each year that is outside what the model was fitted to, in all;
     ``reasons`` has it by reason. A year has 365 days. ``efc`` are the full cycles so far.
@@ -103,8 +105,10 @@ class Life:
     reasons: dict[str, Floats]
 
 
-def simulate(model: Model, history: History, years: int) -> Life:
-    """Repeat a history for ``years`` and tell the cell's capacity at the end of each.
+def simulate(model: Model, history: History, years: int, *, speed: ArrayLike = 1.0) -> Life:
+    """Repeat a history for ``years`` and tell capacity and resistance at the end of each.
+
+    ``speed``, a number or (n,), is how fast cells age (see :func:`~gridleaf.battery.ageing.fresh`).
 
     Raises
     ------
@@ -113,21 +117,27 @@ def simulate(model: Model, history: History, years: int) -> Life:
     """
     if years < 1:
         raise ConfigError("years", "must be at least 1")
-    first = [column[:1] for column in history.rows[1:]]
-    cell = advance(fresh(model), first[0][None], first[1][None], 1.0)
-    states = [cell]
+    speed = np.asarray(speed, float)
+    wide = (speed.size, 1)
+    _, soc, temperature = history.rows
+    cells = fresh(model, speed.size, speed=speed.ravel())
+    cells = advance(cells, np.tile(soc[:1], wide), np.tile(temperature[:1], wide), 1.0)
+    states = [cells]
     for year in range(years):
         start = year * YEAR_H
         time, soc, temperature = history.between(start, start + YEAR_H)
-        cell = advance(cell, soc[None], temperature[None], np.diff(time, prepend=start))
-        states.append(cell)
-    hours = np.array([state.outside_h[0] for state in states])
-    share = np.minimum(np.diff(hours, axis=0) / YEAR_H, 1.0)
+        steps = np.diff(time, prepend=start)
+        cells = advance(cells, np.tile(soc, wide), np.tile(temperature, wide), steps)
+        states.append(cells)
+    outside = np.array([state.outside_h for state in states])
+    unseen = np.array([state.piece[:, kernel.HOURS] for state in states])
+    share = np.diff(outside, axis=0) / (YEAR_H - np.diff(unseen, axis=0))[..., None]
+    shape = (years, *speed.shape)
     return Life(
         years=np.arange(1.0, years + 1.0),
-        relative_capacity=np.array([s.relative_capacity[0] for s in states[1:]]),
-        resistance=np.array([s.resistance[0] for s in states[1:]]),
-        efc=np.array([s.efc[0] for s in states[1:]]),
-        outside=share[:, 0],
-        reasons={name: share[:, 1 + place] for place, name in enumerate(REASONS)},
+        relative_capacity=np.array([s.relative_capacity for s in states[1:]]).reshape(shape),
+        resistance=np.array([s.resistance for s in states[1:]]).reshape(shape),
+        efc=np.array([s.efc for s in states[1:]]).reshape(shape),
+        outside=share[..., 0].reshape(shape),
+        reasons={name: share[..., 1 + place].reshape(shape) for place, name in enumerate(REASONS)},
     )

@@ -51,4 +51,4 @@ def anode_potential(soc: Floats) -> Floats:
 
 def sanyo_voltage(soc: Floats) -> Floats:
     """Open-circuit voltage of the Sanyo UR18650E [V] at SoC 0..1."""
-    return np.interp(soc, SANYO_SOC, SANYO_V)
+    return np.asarray(np.interp(soc, SANYO_SOC, SANYO_V), float)
