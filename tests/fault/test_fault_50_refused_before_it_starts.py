@@ -133,6 +133,29 @@ def test_what_run_refuses_check_refuses_too_and_nothing_is_opened(
     assert not (tmp_path / "gridleaf-data").exists()
 
 
+def test_a_catalogue_that_cannot_be_is_refused_with_the_site(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "batteries.toml"
+    own.write_text('[packs.mine]\nlike = "nissan-leaf-40"\nseries = -96\n')
+    monkeypatch.setenv("GRIDLEAF_CATALOGUE", str(own))
+    file = str(site_file(tmp_path))
+    assert ended("check", file, "--json") == 2
+    (refused,) = json.loads(capsys.readouterr().out)["refused"]
+    assert "batteries.toml: packs.mine: series" in refused
+    assert ended("run", file) == 2
+    assert refused in capsys.readouterr().err
+
+
+def test_a_capacity_beyond_that_of_a_new_battery_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaf = '[[vehicles]]\nid_token = "T"\ncapacity_kwh = 62\nbattery = "nissan-leaf-40"\n'
+    assert ended("check", str(site_file(tmp_path, leaf)), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert any("vehicles.T.capacity_kwh: 62 kWh is more" in note for note in told["remarks"])
+
+
 def test_a_client_certificate_needs_an_authority_to_check_it(
     tmp_path: Path, tls: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,11 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridleaf.battery import pack as packs
-from gridleaf.battery.catalogue import load
+from gridleaf.battery.catalogue import Catalogue, load
 from gridleaf.battery.converter import Converter, grid_kw, round_trip, terminal_kw
 from gridleaf.battery.pack import Pack, build, power_limits, state, step
 
-PACKS = [build(load(), name) for name in sorted(load().packs)]
+SHIPPED = load()
+LIKE = SHIPPED.packs["nissan-leaf-40"]
+OF_EACH_CELL = Catalogue(
+    SHIPPED.cells,
+    {f"of {cell}": LIKE.model_copy(update={"cell": cell}) for cell in SHIPPED.cells},
+)
+PACKS = [build(SHIPPED, name) for name in SHIPPED.packs]
+PACKS += [build(OF_EACH_CELL, name) for name in OF_EACH_CELL.packs]
 any_pack = st.sampled_from(PACKS)
 soc = st.floats(0, 1)
 temperature_c = st.floats(-30, 60)
@@ -20,6 +27,7 @@ soh = st.floats(0.5, 1.0)
 resistance = st.floats(0.8, 3.0)
 
 
+@settings(deadline=None)
 @given(any_pack, soc, temperature_c, soh, resistance)
 def test_limits_are_never_negative_nor_above_what_the_pack_allows(
     pack: Pack, soc: float, temperature_c: float, soh: float, resistance: float
@@ -29,6 +37,7 @@ def test_limits_are_never_negative_nor_above_what_the_pack_allows(
     assert 0 <= discharge <= pack.discharge_kw
 
 
+@settings(deadline=None)
 @given(any_pack, soc, temperature_c, soh, resistance)
 def test_at_its_limits_the_terminals_stay_within_the_voltage(
     pack: Pack, soc: float, temperature_c: float, soh: float, resistance: float
@@ -44,6 +53,7 @@ def test_at_its_limits_the_terminals_stay_within_the_voltage(
         assert volts >= min(pack.min_v, packs.ocv_v(pack, soc)) - slack
 
 
+@settings(deadline=None)
 @given(any_pack, temperature_c, soh, st.floats(2.0, 10.0))
 def test_where_the_voltage_binds_the_power_falls_with_the_charge(
     pack: Pack, temperature_c: float, soh: float, resistance: float
@@ -59,7 +69,7 @@ def test_where_the_voltage_binds_the_power_falls_with_the_charge(
     assert np.all(np.diff(charge)[falling] < 0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     any_pack,
     soc,
@@ -92,6 +102,7 @@ def test_what_goes_in_is_stored_or_heat(
     assert min(soc, pack.low_soc) - 1e-12 <= after.soc <= max(soc, pack.high_soc) + 1e-12
 
 
+@settings(deadline=None)
 @given(any_pack, st.floats(0.2, 30), st.floats(0.05, 0.95), st.floats(0, 45), resistance)
 def test_a_round_trip_gives_back_less_than_went_in(
     pack: Pack, power_kw: float, soc: float, temperature_c: float, resistance: float
@@ -101,6 +112,7 @@ def test_a_round_trip_gives_back_less_than_went_in(
     assert 0 < back <= 1
 
 
+@settings(deadline=None)
 @given(st.floats(1, 400), st.floats(0, 0.05), st.floats(0, 0.2), st.floats(-1.2, 1.2))
 def test_a_charger_turned_round_gives_the_power_back(
     rated_kw: float, no_load: float, conduction: float, share: float

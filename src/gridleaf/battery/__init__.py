@@ -1,1 +1,1 @@
-"""The battery: how its cells age, and what that is worth."""
+"""Cells and packs: what they hold, take and give, how warm they get, how they age, what they are worth."""

@@ -88,7 +88,8 @@ class State:
     """Packs at a moment, and what the step before it did; arrays of one shape or numbers.
 
     ``power_kw`` is the mean at the terminals; of its energy ``stored_kwh`` is in the cells now and
-    ``heat_kwh`` became heat, of which ``cooling_kwh`` was taken by the coolant.
+    ``heat_kwh`` became heat. ``cooling_kwh`` is what the coolant took of the pack's heat, for which it
+    drew ``drawn_kwh`` of electric energy beside the terminals.
     """
 
     soc: Floats
@@ -99,6 +100,7 @@ class State:
     stored_kwh: Floats
     heat_kwh: Floats
     cooling_kwh: Floats
+    drawn_kwh: Floats
 
 
 def named(name: str) -> Pack:
@@ -276,8 +278,9 @@ def current_a(
     """
     volts = ocv_v(pack, soc)
     ohm = pack.resistance_ohm.at(soc, temperature_c) * _floats(resistance)
-    root = np.sqrt(np.maximum(volts**2 + 4 * ohm * _floats(power_kw) * 1000, 0.0))
-    return 2000 * _floats(power_kw) / (volts + root)
+    watts = np.maximum(_floats(power_kw) * 1000, -(volts**2) / (4 * ohm))
+    root = np.sqrt(np.maximum(volts**2 + 4 * ohm * watts, 0.0))
+    return 2 * watts / (volts + root)
 
 
 def efficiency(
@@ -316,6 +319,7 @@ def state(
         stored_kwh=nothing,
         heat_kwh=nothing,
         cooling_kwh=nothing,
+        drawn_kwh=nothing,
     )
 
 
@@ -362,6 +366,7 @@ def step(pack: Pack, now: State, power_kw: ArrayLike, ambient_c: ArrayLike, dt_h
         stored_kwh=stored,
         heat_kwh=heat,
         cooling_kwh=cooling,
+        drawn_kwh=cooling / pack.thermal.performance,
     )
 
 

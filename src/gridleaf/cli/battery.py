@@ -11,9 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gridleaf.battery.ageing import MODELS, Life, Model, model, simulate
+from gridleaf.battery.ageing import MODELS, Life, Model, simulate
 from gridleaf.battery.ageing.files import read_history
+from gridleaf.battery.catalogue import catalogue
 from gridleaf.battery.habits import BAND, HABITS, Habit, Use, compare
+from gridleaf.cli.battery_packs import ageing_of, list_packs, show_pack, value_pack
 from gridleaf.cli.figure import check_figure, drawing
 from gridleaf.domain.errors import ConfigError
 
@@ -32,14 +34,16 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Cells, how they age, and what that means.")
     group.command("list")(list_cells)
     group.command("show")(show)
+    group.command("packs")(list_packs)
     group.command("simulate")(simulate_profile)
+    group.command("value")(value_pack)
     group.command("compare")(compare_habits)
     app.add_typer(group, name="battery")
 
 
 def ageing_model(cell: str) -> Model:
-    """The ageing model of a cell by any of its names."""
-    return model(cell)
+    """The ageing model of a cell or a pack by any of its names."""
+    return ageing_of(cell)
 
 
 def list_cells(as_json: JsonOption = False) -> None:
@@ -64,10 +68,13 @@ def list_cells(as_json: JsonOption = False) -> None:
 
 
 def show(
-    cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell or an ageing model.")],
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell, a pack or an ageing model.")],
     as_json: JsonOption = False,
 ) -> None:
-    """One cell and its ageing model: source, fitted range, what it cannot do."""
+    """One cell and its ageing model, or one pack: sources, fitted range, what it cannot do."""
+    if cell in catalogue().packs:
+        show_pack(cell, as_json=as_json)
+        return
     found = ageing_model(cell)
     if as_json:
         print(orjson.dumps(_facts(found)).decode())

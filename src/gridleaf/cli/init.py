@@ -65,7 +65,8 @@ phases = 3
 [[vehicles]]
 id_token = "TAG-0001"
 name = "Van 1"
-capacity_kwh = 40
+capacity_kwh = 39
+battery = "nissan-leaf-40"         # a pack of the catalogue; leave out what is not there
 target_soc = 0.9
 reserve_soc = 0.3
 v2g = true

@@ -10,6 +10,11 @@ from zoneinfo import ZoneInfo
 from gridleaf.domain.site import Circuit, Evse, LimitWindow, SiteConfig, Station
 
 
+def offered_kw(taken_kw: float) -> float:
+    """What is offered to a vehicle that is known to take so much: enough to see it take more [kW]."""
+    return 1.2 * taken_kw + 0.5
+
+
 def grid_limits_kw(
     site: SiteConfig,
     at: datetime,

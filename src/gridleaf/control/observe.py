@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from gridleaf.battery.curve import given_by, of_battery
 from gridleaf.control.ladder import words
-from gridleaf.control.limits import grid_limits_kw
+from gridleaf.control.limits import grid_limits_kw, offered_kw
 from gridleaf.control.live import LiveEvse, LiveSite, is_stale
 from gridleaf.control.session import LiveSession
 from gridleaf.control.types import EvseState, Outlook, Policy, SessionState, SiteState
@@ -319,7 +319,7 @@ def _session(
     for bound in (
         vehicle.charge_max_kw if vehicle is not None else None,
         needs.charge_max_kw if needs is not None else None,
-        None if session.charge_seen_kw is None else 1.2 * session.charge_seen_kw + 0.5,
+        None if session.charge_seen_kw is None else offered_kw(session.charge_seen_kw),
     ):
         charge_max = charge_max if bound is None else min(charge_max, bound)
     for bound in (
@@ -330,9 +330,10 @@ def _session(
     battery = vehicle.battery if vehicle is not None else defaults.battery
     accepts = None
     if battery is not None and capacity is not None:
-        accepts = of_battery(battery, capacity).scaled(1 / into)
+        usable_kwh = round(capacity, 1)
+        accepts = of_battery(battery, usable_kwh).scaled(1 / into)
         if knows_soc:
-            gives = given_by(battery, capacity).at(min(energy / capacity, 1.0)) * out_of
+            gives = given_by(battery, usable_kwh).at(min(energy / capacity, 1.0)) * out_of
             discharge_max = min(discharge_max, gives)
     told = vehicle is not None and vehicle.charge_max_kw is not None
     told = told or (needs is not None and needs.charge_max_kw is not None)

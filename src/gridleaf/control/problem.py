@@ -9,7 +9,7 @@ import numpy as np
 
 from gridleaf.battery.curve import generic, time_h
 from gridleaf.control.ladder import PAUSE_RUNG
-from gridleaf.control.limits import Node, path_to_grid, tree
+from gridleaf.control.limits import Node, offered_kw, path_to_grid, tree
 from gridleaf.control.types import EvseState, SessionPlan, SessionState, SiteState
 from gridleaf.domain.site import SiteConfig
 from gridleaf.plan.problem import Floats, Nodes, Plan, Problem, Rows, Visits
@@ -44,8 +44,8 @@ def charge_bound_kw(evse: EvseState, session: SessionState) -> float:
     """The most this session may charge with; nothing while its EVSE is paused [kW].
 
     A known battery limits it to the most that its cells take at any charge it can come to: from the
-    lowest it may be discharged to, or the present one, up to full. Where that falls on the way up, time
-    is left for it (``_early_h``).
+    lowest it may be discharged to, or the present one, up to full; with something on top, for a
+    catalogue is not the car. Where that falls on the way up, time is left for it (``_early_h``).
     """
     if evse.rung >= PAUSE_RUNG:
         return 0.0
@@ -56,7 +56,7 @@ def charge_bound_kw(evse: EvseState, session: SessionState) -> float:
         lowest = session.soc
         if session.v2g and session.discharge_max_kw > 0:
             lowest = min(lowest, session.floor_kwh / session.capacity_kwh)
-        bounds.append(session.accepts.most(lowest, 1.0))
+        bounds.append(offered_kw(session.accepts.most(lowest, 1.0)))
     return max(min(bounds), 0.0)
 
 

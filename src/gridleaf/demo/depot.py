@@ -36,7 +36,7 @@ LEAF_40 = Model(
     "Leaf 40 kWh", 39.0, dc_kw=22.0, discharge_kw=15.0, ac_kw=6.6, battery="nissan-leaf-40"
 )
 LEAF_62 = Model(
-    "Leaf 62 kWh", 58.6, dc_kw=22.0, discharge_kw=22.0, ac_kw=6.6, battery="nissan-leaf-62"
+    "Leaf 62 kWh", 59.0, dc_kw=22.0, discharge_kw=22.0, ac_kw=6.6, battery="nissan-leaf-62"
 )
 VAN_75 = Model(
     "Van 75 kWh",

@@ -220,7 +220,7 @@ class Vehicle(_Frozen):
     """A vehicle known to the site, recognised by its ``id_token``; unknown ones use the defaults.
 
     The case of the letters of a token means nothing. ``battery`` is a name of the catalogue
-    (``gridleaf battery list``). ``capacity_kwh`` is the usable energy when new; what sessions measure is
+    (``gridleaf battery packs``). ``capacity_kwh`` is the usable energy when new; what sessions measure is
     learnt beside it. ``battery_since`` is the day from which the battery is in use.
     ``discharge_kwh_per_year`` and ``discharge_kwh_total`` are what it may give at the grid side; where
     health is predicted to be below ``soh_floor`` by ``soh_floor_on`` it gives nothing more.

@@ -13,19 +13,13 @@ constant efficiencies.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import pairwise
 
 from gridleaf.battery import curve as curves
 from gridleaf.battery import pack as packs
-from gridleaf.battery.converter import Converter, grid_kw, terminal_kw
-from gridleaf.battery.curve import PowerCurve
 from gridleaf.battery.thermal import settle
+from gridleaf.sim.grid_side import TINY, Accepts, Losses, accepts, generic, gives, losses_at
 
-_TINY = 1e-9
-"""Powers [kW] and energies [kWh] closer than this are the same."""
 _FRESH_S = 60.0
 """Losses and limits of a pack are taken anew after so long [s]."""
 
@@ -106,81 +100,29 @@ class SimVehicle:
     def curve(self) -> Accepts:
         """What the cells accept now."""
         if self.battery:
-            return _accepts(
+            return accepts(
                 self.battery,
                 self.capacity_kwh,
                 self.charge_max_kw,
                 float(round(self.temperature_c)),
             )
-        return _generic(self.capacity_kwh, self.charge_max_kw, self.taper_soc, self.cutoff)
+        return generic(self.capacity_kwh, self.charge_max_kw, self.taper_soc, self.cutoff)
 
     @property
     def full(self) -> bool:
         """At its limit: it takes nothing more."""
-        return (self.limit_soc - self.soc) * self.capacity_kwh <= _TINY
+        return (self.limit_soc - self.soc) * self.capacity_kwh <= TINY
 
     @property
     def empty(self) -> bool:
         """At or below ``min_soc``: it gives nothing more."""
-        return (self.soc - self.min_soc) * self.capacity_kwh <= _TINY
+        return (self.soc - self.min_soc) * self.capacity_kwh <= TINY
 
     def accepts_kw(self) -> float:
         """The most the battery takes at its present charge [kW]."""
         if self.full:
             return 0.0
         return min(self.charge_max_kw, self.curve.at(self.soc * self.capacity_kwh))
-
-
-@dataclass(frozen=True, slots=True)
-class Accepts:
-    """A charging curve over the energy in the battery, at the grid side.
-
-    ``power_kw`` at the points ``energy_kwh``; between two of them it ``falls`` by so many kW per kWh.
-    """
-
-    energy_kwh: tuple[float, ...]
-    power_kw: tuple[float, ...]
-    falls: tuple[float, ...]
-
-    def piece(self, energy_kwh: float) -> int:
-        """The piece that begins at an energy or holds it."""
-        found = bisect_right(self.energy_kwh, energy_kwh + _TINY) - 1
-        return min(max(found, 0), len(self.falls) - 1)
-
-    def at(self, energy_kwh: float) -> float:
-        piece = self.piece(energy_kwh)
-        fallen = self.falls[piece] * (energy_kwh - self.energy_kwh[piece])
-        return self.power_kw[piece] - fallen
-
-
-def _over_energy(curve: PowerCurve, capacity_kwh: float) -> Accepts:
-    energy = tuple(soc * capacity_kwh for soc in curve.soc)
-    points = list(zip(energy, curve.power_kw, strict=True))
-    falls = ((p - q) / (b - a) for (a, p), (b, q) in pairwise(points))
-    return Accepts(energy, curve.power_kw, tuple(falls))
-
-
-@lru_cache(maxsize=4096)
-def _generic(capacity_kwh: float, charge_max_kw: float, taper_soc: float, cutoff: float) -> Accepts:
-    return _over_energy(curves.generic(charge_max_kw, taper_soc, cutoff), capacity_kwh)
-
-
-@lru_cache(maxsize=4096)
-def _accepts(
-    battery: str, capacity_kwh: float, charge_max_kw: float, temperature_c: float
-) -> Accepts:
-    inside = curves.of_battery(battery, capacity_kwh, temperature_c)
-    outside = grid_kw(Converter(rated_kw=charge_max_kw), inside.power_kw)
-    return _over_energy(PowerCurve(inside.soc, tuple(outside.tolist())), capacity_kwh)
-
-
-@lru_cache(maxsize=4096)
-def _gives(
-    battery: str, capacity_kwh: float, charge_max_kw: float, temperature_c: float
-) -> PowerCurve:
-    inside = curves.given_by(battery, capacity_kwh, temperature_c)
-    outside = -grid_kw(Converter(rated_kw=charge_max_kw), [-kw for kw in inside.power_kw])
-    return PowerCurve(inside.soc, tuple(outside.tolist()))
 
 
 def ac_kw(vehicle: SimVehicle, limit_a: float, phases: int, voltage_v: float) -> float:
@@ -217,21 +159,10 @@ def step(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVehicl
     return after, (import_kwh - export_kwh) * 3600 / dt_s
 
 
-@dataclass(frozen=True, slots=True)
-class _Losses:
-    """One way between grid and cells at the power of the moment; ``charger`` is the part of it
-    between grid and terminals, the rest warms the cells."""
-
-    into: float
-    out_of: float
-    charger_in: float = 1.0
-    charger_out: float = 1.0
-
-
 def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVehicle, float, float]:
     """Like :func:`step`, with what a meter counts on the way in each direction [kWh]."""
     if not vehicle.battery:
-        fixed = _Losses(vehicle.charge_efficiency, vehicle.discharge_efficiency)
+        fixed = Losses(vehicle.charge_efficiency, vehicle.discharge_efficiency)
         return _advance(vehicle, allowed_kw, dt_s, vehicle.discharge_max_kw, fixed)
     imported = exported = 0.0
     left = dt_s
@@ -252,38 +183,21 @@ def advance(vehicle: SimVehicle, allowed_kw: float, dt_s: float) -> tuple[SimVeh
     return vehicle, imported, exported
 
 
-def _pack_now(vehicle: SimVehicle, allowed_kw: float) -> tuple[float, _Losses]:
+def _pack_now(vehicle: SimVehicle, allowed_kw: float) -> tuple[float, Losses]:
     """What the pack gives at most [kW], and its losses at the power it is about to have."""
     at_c = float(round(vehicle.temperature_c))
-    gives = _gives(vehicle.battery, vehicle.capacity_kwh, vehicle.charge_max_kw, at_c)
-    given = min(vehicle.discharge_max_kw, gives.at(vehicle.soc))
-    taken = max(vehicle.accepts_kw(), vehicle.power_kw, _TINY)
+    able = gives(vehicle.battery, vehicle.capacity_kwh, vehicle.charge_max_kw, at_c)
+    given = min(vehicle.discharge_max_kw, able.at(vehicle.soc))
+    taken = max(vehicle.accepts_kw(), vehicle.power_kw, TINY)
     into_kw = min(allowed_kw, taken) if allowed_kw > 0 else vehicle.power_kw
     out_kw = min(-allowed_kw, given) if allowed_kw < 0 else -vehicle.power_kw
-    return given, _losses(
+    return given, losses_at(
         vehicle.battery,
         vehicle.charge_max_kw,
         round(into_kw, 1),
         round(out_kw, 1),
         round(vehicle.soc, 1),
         at_c,
-    )
-
-
-@lru_cache(maxsize=65536)
-def _losses(
-    battery: str, rated_kw: float, into_kw: float, out_kw: float, soc: float, temperature_c: float
-) -> _Losses:
-    pack, charger = packs.named(battery), Converter(rated_kw=rated_kw)
-    least = 0.01 * rated_kw  # below, a charger's efficiency falls to nothing
-    ends = terminal_kw(charger, [max(into_kw, least), -max(out_kw, least)])
-    within = packs.efficiency(pack, ends, packs.cell_soc(pack, soc), temperature_c)
-    charger_in, charger_out = ends[0] / max(into_kw, least), -max(out_kw, least) / ends[1]
-    return _Losses(
-        float(charger_in * within[0]),
-        float(charger_out * within[1]),
-        float(charger_in),
-        float(charger_out),
     )
 
 
@@ -297,7 +211,7 @@ def _warmed(vehicle: SimVehicle, heat_kwh: float, dt_s: float) -> SimVehicle:
 
 
 def _advance(
-    vehicle: SimVehicle, allowed_kw: float, dt_s: float, most_out_kw: float, losses: _Losses
+    vehicle: SimVehicle, allowed_kw: float, dt_s: float, most_out_kw: float, losses: Losses
 ) -> tuple[SimVehicle, float, float]:
     power = vehicle.power_kw
     if dt_s <= 0 or (power == 0.0 and allowed_kw == 0.0):
@@ -311,7 +225,7 @@ def _advance(
     left, imported, exported = dt_s, 0.0, 0.0
 
     while left > 0:
-        full, empty = ceiling_kwh - energy <= _TINY, energy - floor_kwh <= _TINY
+        full, empty = ceiling_kwh - energy <= TINY, energy - floor_kwh <= TINY
         if (power > 0 and full) or (power < 0 and empty):
             power = 0.0
         goal = 0.0 if (command > 0 and full) or (command < 0 and empty) else command
@@ -320,11 +234,11 @@ def _advance(
         line = curve.power_kw[piece] + slope * curve.energy_kwh[piece]
         accepted = line - slope * energy
         # at the top of a rising piece it is the command that holds, at that of a falling one the curve
-        follows = goal > accepted + math.copysign(_TINY, -slope)
+        follows = goal > accepted + math.copysign(TINY, -slope)
         if follows:
             goal = accepted
 
-        if abs(power - goal) > _TINY:
+        if abs(power - goal) > TINY:
             if math.isinf(ramp):
                 power = goal
                 continue
@@ -357,7 +271,7 @@ def _advance(
             left -= took
             continue
 
-        power = goal if abs(goal) > _TINY else 0.0
+        power = goal if abs(goal) > TINY else 0.0
         if power == 0.0:
             break
         if power < 0:
@@ -389,7 +303,7 @@ def _advance(
             energy = knee if took == until else energy + power * took * into / 3600
         left -= took
 
-    if (power > 0 and ceiling_kwh - energy <= _TINY) or (power < 0 and energy - floor_kwh <= _TINY):
+    if (power > 0 and ceiling_kwh - energy <= TINY) or (power < 0 and energy - floor_kwh <= TINY):
         power = 0.0
     if imported == exported == 0.0 and power == vehicle.power_kw:
         return vehicle, 0.0, 0.0

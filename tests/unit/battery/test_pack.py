@@ -104,6 +104,8 @@ def test_an_evening_warms_a_passive_pack_more_than_a_cooled_one_allows() -> None
     assert warm.temperature_c > 30.5
     assert cooled.temperature_c <= 30 + 1e-9
     assert cooled.cooling_kwh > 0
+    assert cooled.drawn_kwh == pytest.approx(cooled.cooling_kwh / 2.0)
+    assert warm.drawn_kwh == 0
 
 
 def test_the_curve_of_a_vehicle_is_the_limit_down_to_the_end_of_charge() -> None:
@@ -140,3 +142,9 @@ def test_one_way_at_no_power_gets_nothing_through() -> None:
 def test_a_charger_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="rating"):
         Converter(rated_kw=0.0)
+
+
+def test_more_than_the_cells_could_ever_give_is_taken_as_their_most() -> None:
+    volts, ohm = packs.ocv_v(LEAF, 0.5), LEAF.resistance_ohm.at(0.5, 25.0)
+    assert packs.current_a(LEAF, -1e6, 0.5, 25.0) == pytest.approx(-volts / (2 * ohm))
+    assert packs.efficiency(LEAF, -1e6, 0.5, 25.0) == pytest.approx(0.5)

@@ -11,6 +11,7 @@ import pytest
 from builders import NOON, evse, outlook, session, site, state
 from gridleaf.battery.catalogue import load
 from gridleaf.battery.curve import PowerCurve, given_by, of_battery
+from gridleaf.control.limits import offered_kw
 from gridleaf.control.observe import Imposed, observe
 from gridleaf.control.problem import build, charge_bound_kw
 from gridleaf.control.types import SessionState, state_from_json, state_to_json
@@ -66,8 +67,9 @@ def test_a_battery_is_asked_for_no_more_than_it_can_give() -> None:
 
 
 def test_charging_is_bounded_by_what_the_cells_take_from_here_up() -> None:
-    alone = session(soc=0.9, energy_kwh=36.0, accepts=LEAF, v2g=False)
-    assert charge_bound_kw(evse(), alone) == pytest.approx(LEAF.at(0.9))
+    alone = session(soc=0.95, energy_kwh=38.0, accepts=LEAF, v2g=False)
+    assert charge_bound_kw(evse(), alone) == pytest.approx(offered_kw(LEAF.at(0.95)))
+    assert charge_bound_kw(evse(), alone) < 22.0
     assert charge_bound_kw(evse(), replace(alone, accepts=None)) == 22.0
 
 
