@@ -101,6 +101,26 @@ def ended(*words: str) -> int:
             "vehicles.T.battery",
             "perhaps nissan-leaf-40",
         ),
+        (
+            '[[vehicles]]\nid_token = "T"\ncapacity_kwh = 39\ndischarge_kwh_per_year = -5',
+            "vehicles.0.discharge_kwh_per_year",
+            "greater than or equal to 0",
+        ),
+        (
+            '[[vehicles]]\nid_token = "T"\ncapacity_kwh = 39\ndischarge_kwh_total = 0.012',
+            "vehicles.0.discharge_kwh_total",
+            "is it in MWh?",
+        ),
+        (
+            '[[vehicles]]\nid_token = "T"\ncapacity_kwh = 39\nsoh_floor = 0.7',
+            "vehicles.0",
+            "belong together",
+        ),
+        (
+            '[[vehicles]]\nid_token = "T"\ncapacity_kwh = 39\nbattery_since = 2022',
+            "vehicles.0.battery_since",
+            "must be a day",
+        ),
         ('[defaults]\nbattery = "bolt"', "defaults.battery", "perhaps chevrolet-bolt-60"),
     ],
 )

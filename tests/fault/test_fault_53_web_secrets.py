@@ -7,6 +7,7 @@ import io
 import re
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import structlog
@@ -30,6 +31,7 @@ async def _everything(w: World) -> list[str]:
         "station_id": "DC01",
         "evse_id": "1",
         "session_id": w.session_at("DC01"),
+        "id_token": quote(w.platform.site.vehicles[0].id_token),
     }
     said = []
     for template, methods in paths.items():

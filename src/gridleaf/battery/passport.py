@@ -1,7 +1,8 @@
 """The battery passport: dynamic attributes, and a history that shows every change made to it.
 
-Names are those of the BatteryPass data model v1.2.0 (batterypass/BatteryPassDataModel, CC BY 4.0) for
-what Regulation (EU) 2023/1542, Art. 77 and Annex XIII, asks of an individual battery; the form of the
+Names are those of the BatteryPass data model v1.2.0 (``batteryTechicalProperties`` and
+``batteryCondition`` of its Performance 1.2.1; batterypass/BatteryPassDataModel, CC BY 4.0) for what
+Regulation (EU) 2023/1542, Art. 77 and Annex XIII, asks of an individual battery; the form of the
 values is our own and is laid down in ``data/passport.schema.json``. What nobody measured is left out.
 
 The history is a chain: each entry holds the hash of the one before and is signed (Ed25519, RFC 8032).
@@ -41,7 +42,7 @@ Attributes = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a battery when its passport is written; None and 0 sessions are not known.
+    """What is known of a battery when its passport is written; None is not known.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ class Facts:
 
 def attributes(facts: Facts, at: datetime) -> Attributes:
     """The dynamic attributes that follow from what is known."""
-    found: Attributes = {}
+    found = {"ratedEnergy": _quantity(facts.nominal_kwh, "kWh", at, "stated")}
     if facts.capacity_kwh is not None and facts.measured_at is not None:
         capacity, low, high = facts.capacity_kwh
         when, new = facts.measured_at, facts.nominal_kwh

@@ -15,6 +15,7 @@ from gridleaf.battery.ageing import MODELS, Life, Model, simulate
 from gridleaf.battery.ageing.files import read_history
 from gridleaf.battery.catalogue import catalogue
 from gridleaf.battery.habits import BAND, HABITS, Habit, Use, compare
+from gridleaf.cli.battery_health import health, passport, verify
 from gridleaf.cli.battery_packs import ageing_of, list_packs, show_pack, value_pack
 from gridleaf.cli.figure import check_figure, drawing
 from gridleaf.domain.errors import ConfigError
@@ -36,6 +37,9 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("packs")(list_packs)
     group.command("simulate")(simulate_profile)
+    group.command("health")(health)
+    group.command("passport")(passport)
+    group.command("verify")(verify)
     group.command("value")(value_pack)
     group.command("compare")(compare_habits)
     app.add_typer(group, name="battery")

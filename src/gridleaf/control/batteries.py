@@ -103,30 +103,14 @@ class Batteries:
         sweep = sweep_of(session, evse)
         if sweep is None:
             return None
-        begin = _prior(vehicle, sweep.at)
-        record = self._record(vehicle)
-        before = begin if record is None else estimate_of(record)
-        after, weight, verdict = update(before, sweep, begin)
-        if verdict == "small":
-            return None
         name = same_token(vehicle.id_token)
-        newest = self.latest.get(name)
-        low, high = after.band_kwh
-        return HealthRecord(
-            vehicle=name,
-            version=1 if newest is None else newest.version + 1,
-            at=after.at,
+        return next_record(
+            name,
+            self.latest.get(name),
+            sweep,
             session_id=session.session_id,
-            verdict=verdict,
-            weight=weight,
-            sessions=after.sessions,
-            misfits=after.misfits,
             nominal_kwh=vehicle.capacity_kwh,
-            capacity_kwh=after.capacity_kwh,
-            low_kwh=low,
-            high_kwh=high,
-            mean=after.mean,
-            covariance=after.covariance,
+            begin=_prior(vehicle, sweep.at),
         )
 
     def learnt(self, record: HealthRecord) -> None:
@@ -149,24 +133,60 @@ class Batteries:
 
         ``giving_kwh`` is what its sessions that are live have given.
         """
-        budget = Budget(
-            per_year_kwh=vehicle.discharge_kwh_per_year,
-            total_kwh=vehicle.discharge_kwh_total,
-            floor_soh=vehicle.soh_floor,
-            floor_on=vehicle.soh_floor_on,
-        )
         name = same_token(vehicle.id_token)
         given = self.given.get(name, Given(0, 0.0, 0.0))
         this_year = given.year_kwh if given.year == at.astimezone(self._zone).year else 0.0
-        record = self.health(vehicle, at)
+        record = self.health(vehicle, at) if vehicle.soh_floor is not None else None
         return allowed_discharge_kwh(
-            budget,
+            Budget(
+                per_year_kwh=vehicle.discharge_kwh_per_year,
+                total_kwh=vehicle.discharge_kwh_total,
+                floor_soh=vehicle.soh_floor,
+                floor_on=vehicle.soh_floor_on,
+            ),
             year_kwh=this_year + giving_kwh,
             total_kwh=given.total_kwh + giving_kwh,
             at=at,
             soh=None if record is None else record.capacity_kwh / record.nominal_kwh,
             fade=self.fade.get(name),
         )
+
+
+def next_record(
+    vehicle: str,
+    newest: HealthRecord | None,
+    sweep: Sweep,
+    *,
+    session_id: str,
+    nominal_kwh: float,
+    begin: Estimate,
+) -> HealthRecord | None:
+    """The estimate after one more session; None where too little happened in it.
+
+    It goes on from ``newest``, or from the prior ``begin`` where that was of another battery.
+    """
+    goes_on = newest is not None and newest.nominal_kwh == nominal_kwh
+    before = estimate_of(newest) if newest is not None and goes_on else begin
+    after, weight, verdict = update(before, sweep, begin)
+    if verdict == "small":
+        return None
+    low, high = after.band_kwh
+    return HealthRecord(
+        vehicle=vehicle,
+        version=1 if newest is None else newest.version + 1,
+        at=after.at,
+        session_id=session_id,
+        verdict=verdict,
+        weight=weight,
+        sessions=after.sessions,
+        misfits=after.misfits,
+        nominal_kwh=nominal_kwh,
+        capacity_kwh=after.capacity_kwh,
+        low_kwh=low,
+        high_kwh=high,
+        mean=after.mean,
+        covariance=after.covariance,
+    )
 
 
 def trusted(record: HealthRecord, vehicle: Vehicle, at: datetime) -> bool:

@@ -27,7 +27,13 @@ async def keep_health(live: LiveSite, store: Store, session: LiveSession, at: da
     if vehicle is None or evse is None:
         return
     record = live.batteries.learn(session, vehicle, evse.config)
-    if record is not None and await store.append_health(record):
+    if record is not None and not await store.append_health(record):
+        # its number was taken meanwhile, or the session is known: look again, once
+        live.batteries.restore(await store.latest_health())
+        record = live.batteries.learn(session, vehicle, evse.config)
+        if record is not None and not await store.append_health(record):
+            record = None
+    if record is not None:
         live.batteries.learnt(record)
     await _count_given(live, store, vehicle, at)
 

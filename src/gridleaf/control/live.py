@@ -178,9 +178,15 @@ class LiveSite:
         """The known vehicle of an id token."""
         return None if id_token is None else self._vehicles.get(same_token(id_token))
 
-    def sessions_of(self, vehicle: Vehicle) -> Iterator[LiveSession]:
-        """The live sessions of a vehicle."""
-        return (s for s in self.sessions.values() if self.vehicle(s.id_token) is vehicle)
+    def giving_kwh(self) -> dict[str, float]:
+        """What the live sessions of each known vehicle have given, by its token [kWh]."""
+        given: dict[str, float] = {}
+        for session in self.sessions.values():
+            vehicle = self.vehicle(session.id_token)
+            if vehicle is not None:
+                before = given.get(vehicle.id_token, 0.0)
+                given[vehicle.id_token] = before + session.discharged.total_kwh
+        return given
 
     def evses(self) -> Iterator[LiveEvse]:
         """Every EVSE in the order of the configuration."""

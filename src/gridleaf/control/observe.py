@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from itertools import pairwise
@@ -98,7 +98,8 @@ def observe(
     """
     site = live.site
     import_kw, export_kw = grid_limits_kw(site, at, imposed.import_kw, imposed.export_kw)
-    evses = tuple(_evse(evse, live, at) for evse in live.evses())
+    giving = live.giving_kwh()
+    evses = tuple(_evse(evse, live, at, giving) for evse in live.evses())
     fresh = (
         measurement is not None
         and not is_stale(measurement.measured_at, at, site.control.meter_max_age_s)
@@ -188,7 +189,9 @@ def _beyond_kw(evse: EvseState) -> float:
     return above + min(evse.expected_kw - min(evse.setpoint_kw, 0.0), 0.0)
 
 
-def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
+def _evse(
+    evse: LiveEvse, live: LiveSite, at: datetime, giving_kwh: Mapping[str, float]
+) -> EvseState:
     station = live.stations[evse.station.id]
     config = evse.config
     capabilities = live.capabilities(evse)
@@ -246,7 +249,7 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
         external_limit_kw=station.external_share_kw(evse),
         dynamic=saying.dynamic,
         v2x=v2x,
-        session=None if session is None else _session(session, evse, live, at, v2x),
+        session=None if session is None else _session(session, evse, live, at, v2x, giving_kwh),
         resting=config.current == "AC"
         and not is_stale(evse.paused_at, at, live.site.control.cycle_s - SETTLE_S),
         refuses_zero=evse.refuses_zero,
@@ -256,7 +259,12 @@ def _evse(evse: LiveEvse, live: LiveSite, at: datetime) -> EvseState:
 
 
 def _session(
-    session: LiveSession, evse: LiveEvse, live: LiveSite, at: datetime, v2x: bool
+    session: LiveSession,
+    evse: LiveEvse,
+    live: LiveSite,
+    at: datetime,
+    v2x: bool,
+    giving_kwh: Mapping[str, float],
 ) -> SessionState:
     site, config, needs = live.site, evse.config, session.needs
     defaults, wish = site.defaults, session.wish
@@ -342,7 +350,10 @@ def _session(
     doubted = not is_stale(session.discharge_doubt_at, at, DOUBT_S)
     if not fresh_soc or jumped or doubted or overdue:
         discharge_max = 0.0
-    left, withheld = _left_to_give(live, vehicle, at)
+    left, withheld = None, ""
+    if vehicle is not None:
+        giving = giving_kwh.get(vehicle.id_token, 0.0)
+        left, withheld = live.batteries.left_kwh(vehicle, giving, at)
     if left is not None:
         # never more than is left, even if no other setpoint follows before this one ends
         most = left / (EXPIRES_CYCLES * site.control.cycle_s / 3600)
@@ -399,16 +410,6 @@ def _session(
         driver_share=vehicle.driver_share if vehicle is not None else 0.0,
         wear=wear,
     )
-
-
-def _left_to_give(
-    live: LiveSite, vehicle: Vehicle | None, at: datetime
-) -> tuple[float | None, str]:
-    """What the budgets of a vehicle leave it to give [kWh], and the tightest one in words."""
-    if vehicle is None:
-        return None, ""
-    giving = sum(s.discharged.total_kwh for s in live.sessions_of(vehicle))
-    return live.batteries.left_kwh(vehicle, giving, at)
 
 
 def _target(

@@ -17,7 +17,7 @@ class BatteryView:
     """One vehicle's battery. Capacities and the 90 % band in kWh; health 0..1 of what it was new.
 
     What is null was not measured yet. ``planned_with`` tells whether the control loop uses the measured
-    capacity: it does once sessions have taught more than age and model did. ``discharged_kwh`` and its
+    capacity where the vehicle itself tells none: once sessions have taught more than age and model did. ``discharged_kwh`` and its
     ``wear_cost`` are of the sessions that are over.
     """
 

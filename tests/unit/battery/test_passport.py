@@ -67,7 +67,7 @@ def test_the_attributes_follow_from_what_was_measured() -> None:
 
 
 def test_what_nobody_measured_is_left_out() -> None:
-    assert attributes(Facts(nominal_kwh=39.0), NOON) == {}
+    assert list(attributes(Facts(nominal_kwh=39.0), NOON)) == ["ratedEnergy"]
     assert "remainingCapacity" not in attributes(
         Facts(nominal_kwh=39.0, measured_at=NOON, capacity_kwh=(34.0, 33.0, 35.0)), NOON
     )

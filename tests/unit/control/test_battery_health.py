@@ -27,6 +27,7 @@ from gridleaf.store.port import SessionRecord, Store
 
 VAN = Vehicle(id_token="VAN", capacity_kwh=40, reserve_soc=0.2, target_soc=0.9)
 DRIFT = timedelta(hours=6)
+DC1 = site().stations[0].evses[0]
 
 
 def depot(**vehicle: Any) -> LiveSite:
@@ -91,9 +92,7 @@ def play(
 def learnt(live: LiveSite, sessions: int, **changes: Any) -> None:
     vehicle = live.site.vehicles[0]
     for number in range(sessions):
-        record = live.batteries.learn(
-            play(live, number, **changes), vehicle, live.site.stations[0].evses[0]
-        )
+        record = live.batteries.learn(play(live, number, **changes), vehicle, DC1)
         assert record is not None
         live.batteries.learnt(record)
 
@@ -165,9 +164,7 @@ def test_another_capacity_in_the_site_file_begins_anew() -> None:
     other.batteries.restore(live.batteries.latest.values())
     begin(other, "now", NOON + timedelta(days=9))
     assert only(seen(other, NOON + timedelta(days=9))).capacity_kwh == 62.0
-    record = other.batteries.learn(
-        play(other, 10, capacity_kwh=55.0), other.site.vehicles[0], other.site.stations[0].evses[0]
-    )
+    record = other.batteries.learn(play(other, 10, capacity_kwh=55.0), other.site.vehicles[0], DC1)
     assert record is not None
     assert (record.version, record.sessions) == (9, 1)
 
@@ -179,7 +176,7 @@ def test_energy_counts_between_the_readings_of_the_state_of_charge() -> None:
     live.apply(later)
     end = report("t", NOON + 2 * DRIFT, "ended", soc=0.8, charged=119.0, discharged=52.0)
     live.apply(replace(end, samples=end.samples[:2]))
-    sweep = sweep_of(session, live.site.stations[0].evses[0])
+    sweep = sweep_of(session, DC1)
     assert sweep is not None
     assert (sweep.charged_kwh, sweep.discharged_kwh) == (17.0, 2.0)
     assert (sweep.soc_from, sweep.soc_to) == (0.4, 0.8)
@@ -192,7 +189,7 @@ def test_fault_31_a_session_whose_state_of_charge_jumped_teaches_nothing(soc: fl
     session = begin(live, "t", NOON, 0.5)
     live.apply(report("t", NOON + DRIFT, "updated", soc=soc, charged=102.0, discharged=50.0))
     assert "soc_jump" in session.flags
-    assert sweep_of(session, live.site.stations[0].evses[0]) is None
+    assert sweep_of(session, DC1) is None
 
 
 def test_fault_27_a_session_whose_register_was_reset_teaches_nothing() -> None:
@@ -200,7 +197,7 @@ def test_fault_27_a_session_whose_register_was_reset_teaches_nothing() -> None:
     session = begin(live, "t", NOON, 0.5)
     live.apply(report("t", NOON + DRIFT, "updated", soc=0.8, charged=3.0, discharged=50.0))
     assert "register_reset" in session.flags
-    assert sweep_of(session, live.site.stations[0].evses[0]) is None
+    assert sweep_of(session, DC1) is None
 
 
 def test_fault_24_a_session_that_was_closed_by_a_guess_teaches_nothing() -> None:
@@ -208,7 +205,7 @@ def test_fault_24_a_session_that_was_closed_by_a_guess_teaches_nothing() -> None
     session = begin(live, "t", NOON, 0.5)
     begin(live, "next", NOON + DRIFT, 0.6)
     assert session.suspect
-    assert sweep_of(session, live.site.stations[0].evses[0]) is None
+    assert sweep_of(session, DC1) is None
 
 
 def in_store(work: Any) -> None:
@@ -234,6 +231,23 @@ def test_what_was_learnt_survives_a_restart_and_no_session_counts_twice() -> Non
         again = depot()
         await restore_batteries(again, store, NOON)
         assert again.batteries.latest == live.batteries.latest
+
+    in_store(work)
+
+
+def test_two_sessions_that_end_at_once_both_count() -> None:
+    async def work(store: Store) -> None:
+        live = depot()
+        sessions = [play(live, number) for number in range(2)]
+        records = [live.batteries.learn(s, live.site.vehicles[0], DC1) for s in sessions]
+        assert records[0] is not None
+        await store.append_health(records[0])  # written while the other one was being learnt
+        await keep_health(live, store, sessions[1], NOON)
+        kept = await store.health("van")
+        assert [(r.version, r.session_id) for r in kept] == [
+            (2, sessions[1].session_id),
+            (1, sessions[0].session_id),
+        ]
 
     in_store(work)
 

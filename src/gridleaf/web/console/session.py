@@ -173,6 +173,8 @@ class _Facts:
             )
             self._power.text = UNKNOWN
         self._energy.text = f"{kwh(record.charged_kwh)}, {kwh(record.discharged_kwh)}"
+        if live is not None and live.discharge_left_kwh is not None:
+            self._energy.text += f" (may give {kwh(live.discharge_left_kwh, 0)} more)"
         if record.cost_eur is not None and record.uncontrolled_cost_eur is not None:
             saved = money(record.uncontrolled_cost_eur - record.cost_eur, self._currency)
             self._saved.text = f"{saved} (paid {money(record.cost_eur, self._currency)})"

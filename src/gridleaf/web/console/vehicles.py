@@ -17,7 +17,7 @@ COLUMNS = (
     ("Health", "number"),
     ("Capacity", "number"),
     ("Sessions", "number"),
-    ("Planned with", ""),
+    ("Used to plan", ""),
     ("Discharged", "number"),
     ("Wear", "number"),
 )
@@ -49,14 +49,14 @@ def battery_row(view: BatteryView, currency: str) -> Row:
     """The row of a vehicle; a dash where nothing was measured yet."""
     name = Cell(text=view.name or view.id_token, note=view.id_token if view.name else "")
     health, capacity = Cell(text=UNKNOWN), Cell(text=UNKNOWN, note=f"new {kwh(view.nominal_kwh)}")
-    used = "site file"
+    used = "not yet"
     if view.soh is not None and view.soh_low is not None and view.soh_high is not None:
         health = Cell(
             text=percent(view.soh), note=f"{100 * view.soh_low:.0f} to {percent(view.soh_high)}"
         )
         band = f"{number(view.low_kwh)} to {kwh(view.high_kwh)}"
         capacity = Cell(text=kwh(view.capacity_kwh), note=band)
-        used = "measured" if view.planned_with else "site file, still learning"
+        used = "yes" if view.planned_with else "still learning"
     return Row(
         key=view.id_token,
         cells=(

@@ -1,0 +1,394 @@
+"""``gridleaf battery health``, ``passport`` and ``verify``: what sessions have measured, and its proof."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gridleaf.battery import passport as book
+from gridleaf.battery.health import EFFICIENCY_SD, Sweep, prior
+from gridleaf.battery.pack import named, stored_kwh
+from gridleaf.cli.figure import check_figure, drawing
+from gridleaf.cli.logs import set_up_logs
+from gridleaf.cli.output import check_output, writing
+from gridleaf.control.batteries import estimate_of, next_record
+from gridleaf.domain.clock import RealClock
+from gridleaf.domain.errors import ConfigError
+from gridleaf.domain.site import SiteConfig, Storage, load, same_token
+from gridleaf.replay.logs import LoggedVisit, read_sessions
+from gridleaf.store import open_store
+from gridleaf.store.port import HealthRecord, PassportRecord, Store
+
+T = TypeVar("T")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+SiteOption = Annotated[
+    Path | None, typer.Option("--site", metavar="SITE.toml", help="Site file of the store.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Folder of the store, e.g. the demo's."),
+]
+VehicleArgument = Annotated[str, typer.Argument(metavar="VEHICLE", help="Its id token.")]
+_Z90 = 1.6448536269514722
+
+
+def health(
+    vehicle: Annotated[str, typer.Argument(metavar="VEHICLE|all", help="An id token, or all.")],
+    site_file: SiteOption = None,
+    data_dir: DataOption = None,
+    sessions: Annotated[
+        Path | None,
+        typer.Option(help="A session log in place of a store: CSV with states of charge."),
+    ] = None,
+    capacity: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="KWH", help="With --sessions: usable energy when new."),
+    ] = None,
+    efficiency: Annotated[
+        float,
+        typer.Option(min=0.5, max=1.0, help="With --sessions: from the grid to the cells."),
+    ] = 0.93,
+    as_json: JsonOption = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw it over time: .svg, .png or .pdf."),
+    ] = None,
+) -> None:
+    """The capacity of batteries as their sessions have shown it, with the band that holds 9 of 10."""
+    check_figure(plot)
+    if sessions is not None:
+        found = _from_log(sessions, capacity, efficiency)
+    else:
+        found = _with_store(_place(site_file, data_dir)[0], _from_store)
+    if vehicle != "all":
+        found = {name: rows for name, rows in found.items() if name == same_token(vehicle)}
+    if not found:
+        raise ConfigError(vehicle, "no session has told anything about its battery yet")
+    if plot is not None:
+        _draw(plot, found)
+    if as_json:
+        print(orjson.dumps({"vehicles": [_facts(rows) for rows in found.values()]}).decode())
+    else:
+        _show(found)
+
+
+def passport(
+    vehicle: VehicleArgument,
+    site_file: SiteOption = None,
+    data_dir: DataOption = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Where the passport goes.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write an entry to the passport of a battery, sign it, and give the passport out as JSON."""
+    if out is not None:
+        check_output(out)
+    storage, site = _place(site_file, data_dir)
+    key_file = _key_file(storage)
+    battery, at = same_token(vehicle), RealClock().now()
+
+    async def work(store: Store) -> list[str]:
+        entries = [row.entry for row in await store.passport(battery)]
+        heads = book.read_heads(_heads_file(key_file))
+        key = book.load_key(key_file, create=not entries and not heads)
+        seen = [heads[battery]] if battery in heads else []
+        wrong = book.faults(battery, entries, key=key.public_key(), heads=seen)
+        if wrong:
+            raise ConfigError(f"passport of {battery}", "; ".join(wrong))
+        found = book.attributes(await _passport_facts(store, battery, site), at)
+        entry = book.sign(battery, found, at, entries, key)
+        book.document(battery, [*entries, entry])
+        record = PassportRecord(vehicle=battery, number=len(entries) + 1, entry=entry)
+        if not await store.append_passport(record):
+            raise ConfigError(battery, "somebody else wrote to its passport just now; try again")
+        head = book.head_of([*entries, entry])
+        assert head is not None
+        book.write_heads(_heads_file(key_file), {**heads, battery: head})
+        return [*entries, entry]
+
+    document = book.document(battery, _with_store(storage, work))
+    if out is not None:
+        with writing(out):
+            out.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
+    if as_json or out is None:
+        print(orjson.dumps(document, option=0 if as_json else orjson.OPT_INDENT_2).decode())
+    else:
+        print(f"{out}: entry {len(document['history'])} of {battery}, signed.")
+
+
+def verify(
+    vehicle: VehicleArgument,
+    site_file: SiteOption = None,
+    data_dir: DataOption = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.json", help="A passport given out before; repeatable."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the history of a passport: exit 0 when it is as it was written, 1 when it is not."""
+    storage, _ = _place(site_file, data_dir)
+    key_file, battery = _key_file(storage), same_token(vehicle)
+    heads = [
+        head for name, head in book.read_heads(_heads_file(key_file)).items() if name == battery
+    ]
+    heads += [_head_of_file(path, battery) for path in against or ()]
+    key = book.load_key(key_file).public_key() if key_file.exists() else None
+
+    async def work(store: Store) -> list[str]:
+        return [row.entry for row in await store.passport(battery)]
+
+    entries = _with_store(storage, work)
+    if not entries and not heads:
+        raise ConfigError(battery, "has no passport yet")
+    wrong = book.faults(battery, entries, key=key, heads=heads)
+    if as_json:
+        print(orjson.dumps({"entries": len(entries), "faults": wrong}).decode())
+    else:
+        print("\n".join(wrong) or f"{len(entries)} entries of {battery}, all as they were written.")
+    if wrong:
+        raise typer.Exit(1)
+
+
+# -- where it comes from --
+
+
+def _place(site_file: Path | None, data_dir: Path | None) -> tuple[Storage, SiteConfig | None]:
+    if (site_file is None) == (data_dir is None):
+        raise ConfigError("--site", "give the site file, or the folder of its store: --data-dir")
+    if site_file is not None:
+        site = load(site_file)
+        return site.storage, site
+    assert data_dir is not None
+    if not data_dir.is_dir():
+        raise ConfigError(str(data_dir), "is no folder")
+    return Storage(data_dir=data_dir), None
+
+
+def _key_file(storage: Storage) -> Path:
+    return storage.passport_key_file or storage.data_dir / "passport.key"
+
+
+def _heads_file(key_file: Path) -> Path:
+    return key_file.with_name(f"{key_file.name}.heads")
+
+
+def _with_store(storage: Storage, work: Callable[[Store], Awaitable[T]]) -> T:
+    set_up_logs(quiet=True)
+
+    async def run() -> T:
+        store = open_store(storage)
+        await store.open()
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+async def _from_store(store: Store) -> dict[str, list[HealthRecord]]:
+    return {
+        newest.vehicle: (await store.health(newest.vehicle))[::-1]
+        for newest in await store.latest_health()
+    }
+
+
+def _from_log(
+    path: Path, capacity_kwh: float | None, efficiency: float
+) -> dict[str, list[HealthRecord]]:
+    """What a session log shows: by vehicle, the estimates in the order of the sessions."""
+    visits: dict[str, list[LoggedVisit]] = {}
+    for visit in read_sessions(path).visits:
+        if visit.id_token and visit.arrival_soc is not None and visit.departure_soc is not None:
+            visits.setdefault(same_token(visit.id_token), []).append(visit)
+    found: dict[str, list[HealthRecord]] = {}
+    for vehicle, stays in sorted(visits.items()):
+        told = [visit.capacity_kwh for visit in stays if visit.capacity_kwh is not None]
+        if capacity_kwh is None and not told:
+            raise ConfigError(str(path), f"tells no capacity_kwh of {vehicle}; give --capacity")
+        nominal = capacity_kwh or median(told)
+        stays.sort(key=lambda visit: visit.departed_at)
+        begin = prior(nominal, stays[0].departed_at)
+        rows: list[HealthRecord] = []
+        for visit in stays:
+            record = next_record(
+                vehicle,
+                rows[-1] if rows else None,
+                _sweep(visit, efficiency),
+                session_id=visit.visit_id,
+                nominal_kwh=nominal,
+                begin=begin,
+            )
+            if record is not None:
+                rows.append(record)
+        if rows:
+            found[vehicle] = rows
+    return found
+
+
+def _sweep(visit: LoggedVisit, efficiency: float) -> Sweep:
+    assert visit.arrival_soc is not None
+    assert visit.departure_soc is not None
+    return Sweep(
+        at=visit.departed_at,
+        charged_kwh=visit.energy_kwh,
+        discharged_kwh=0.0,
+        soc_from=visit.arrival_soc,
+        soc_to=visit.departure_soc,
+        charge_efficiency=efficiency,
+        discharge_efficiency=efficiency,
+    )
+
+
+async def _passport_facts(store: Store, battery: str, site: SiteConfig | None) -> book.Facts:
+    """What the store and the site file tell of a battery."""
+    history = await store.health(battery, limit=1)
+    stays = await store.sessions(id_token=battery, limit=1_000_000)
+    vehicle = next(
+        (v for v in site.vehicles if same_token(v.id_token) == battery) if site else iter(()), None
+    )
+    nominal = vehicle.capacity_kwh if vehicle else history[0].nominal_kwh if history else None
+    if nominal is None:
+        raise ConfigError(battery, "no vehicle of this id token is known")
+    newest = history[0] if history and history[0].nominal_kwh == nominal else None
+    told = [s for s in stays if s.departure_soc is not None and s.departed_at is not None]
+    return book.Facts(
+        nominal_kwh=nominal,
+        measured_at=newest.at if newest else None,
+        capacity_kwh=(newest.capacity_kwh, newest.low_kwh, newest.high_kwh) if newest else None,
+        round_trip=_round_trip(newest, site),
+        charged_kwh=sum(s.charged_kwh for s in stays),
+        discharged_kwh=sum(s.discharged_kwh for s in stays),
+        metered_since=stays[-1].arrived_at if stays else None,
+        soc=told[0].departure_soc if told else None,
+        soc_at=told[0].departed_at if told else None,
+        rated=_rated(vehicle.battery) if vehicle and vehicle.battery else {},
+    )
+
+
+def _rated(battery: str) -> dict[str, tuple[float, str]]:
+    """What the catalogue says of a pack when new; the nominal voltage is the mean over its charge."""
+    pack = named(battery)
+    mean_v = 1000 * float(stored_kwh(pack, 1.0)) / pack.capacity_ah
+    return {
+        "ratedCapacity": (pack.capacity_ah, "Ah"),
+        "minimumVoltage": (pack.min_v, "V"),
+        "nominalVoltage": (mean_v, "V"),
+        "maximumVoltage": (pack.max_v, "V"),
+    }
+
+
+def _round_trip(
+    record: HealthRecord | None, site: SiteConfig | None
+) -> tuple[float, float, float] | None:
+    """From the grid to the grid, once sessions have told more of it than was assumed."""
+    assumed = [
+        evse.charge_efficiency * evse.discharge_efficiency
+        for station in (site.stations if site else ())
+        for evse in station.evses
+        if evse.discharge_max_kw > 0
+    ]
+    if record is None or not assumed:
+        return None
+    factor, sd = estimate_of(record).round_trip
+    if sd > EFFICIENCY_SD:
+        return None
+    share = factor * sum(assumed) / len(assumed)
+    return share, share * (1 - _Z90 * sd), share * (1 + _Z90 * sd)
+
+
+def _head_of_file(path: Path, battery: str) -> book.Head:
+    try:
+        given = json.loads(path.read_text("utf-8"))
+        if given["battery"] != battery:
+            raise ConfigError(str(path), f"is the passport of {given['battery']}")
+        last = given["history"][-1]
+        return book.Head(int(last["number"]), str(last["hash"]))
+    except OSError as error:
+        raise ConfigError(str(path), error.strerror or str(error)) from None
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise ConfigError(str(path), "is no passport of gridleaf") from None
+
+
+# -- how it is shown --
+
+
+def _facts(rows: Sequence[HealthRecord]) -> dict[str, Any]:
+    newest = rows[-1]
+    return {
+        "vehicle": newest.vehicle,
+        "nominal_kwh": newest.nominal_kwh,
+        "capacity_kwh": round(newest.capacity_kwh, 3),
+        "low_kwh": round(newest.low_kwh, 3),
+        "high_kwh": round(newest.high_kwh, 3),
+        "soh": round(newest.capacity_kwh / newest.nominal_kwh, 4),
+        "sessions": newest.sessions,
+        "at": newest.at.isoformat(),
+        "history": [
+            {
+                "version": row.version,
+                "at": row.at.isoformat(),
+                "session_id": row.session_id,
+                "verdict": row.verdict,
+                "weight": round(row.weight, 3),
+                "capacity_kwh": round(row.capacity_kwh, 3),
+                "low_kwh": round(row.low_kwh, 3),
+                "high_kwh": round(row.high_kwh, 3),
+            }
+            for row in rows
+        ],
+    }
+
+
+def _show(found: dict[str, list[HealthRecord]]) -> None:
+    table = Table(show_edge=False)
+    table.add_column("vehicle", no_wrap=True)
+    for head in ("new kWh", "now kWh", "9 of 10 within", "health", "sessions", "did not fit"):
+        table.add_column(head, justify="right")
+    table.add_column("last")
+    for rows in found.values():
+        newest = rows[-1]
+        table.add_row(
+            newest.vehicle,
+            f"{newest.nominal_kwh:.1f}",
+            f"{newest.capacity_kwh:.1f}",
+            f"{newest.low_kwh:.1f}–{newest.high_kwh:.1f}",
+            f"{newest.capacity_kwh / newest.nominal_kwh:.0%}",
+            str(newest.sessions),
+            str(sum(row.verdict == "outlier" for row in rows)),
+            f"{newest.at.astimezone(UTC):%Y-%m-%d}",
+        )
+    Console(highlight=False).print(table)
+
+
+def _draw(path: Path, found: dict[str, list[HealthRecord]]) -> None:
+    title = "Health as measured, 90 % bands" if len(found) > 1 else next(iter(found))
+    with drawing(path, x="", y="health", title=title) as axes:
+        for name, rows in found.items():
+            at: list[datetime] = [row.at for row in rows]
+            shares = [row.capacity_kwh / row.nominal_kwh for row in rows]
+            (line,) = axes.plot(at, shares, marker=".", label=name)
+            axes.fill_between(
+                at,
+                [row.low_kwh / row.nominal_kwh for row in rows],
+                [row.high_kwh / row.nominal_kwh for row in rows],
+                alpha=0.15,
+                color=line.get_color(),
+                linewidth=0,
+            )
+        axes.tick_params(axis="x", labelrotation=30)
+        if len(found) > 1:
+            axes.legend(fontsize=8, ncols=2)

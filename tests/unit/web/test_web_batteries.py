@@ -1,0 +1,56 @@
+"""The page of the vehicles' batteries: what is measured, and a dash where nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gridleaf.web.batteries import battery_views
+from gridleaf.web.console.vehicles import battery_row
+from web_world import World, in_world
+
+
+def test_a_battery_is_shown_with_its_band_and_its_wear() -> None:
+    async def test(w: World) -> None:
+        view = replace(
+            (await battery_views(w.platform))[0],
+            capacity_kwh=36.0,
+            low_kwh=34.5,
+            high_kwh=37.5,
+            soh=0.9,
+            soh_low=0.8625,
+            soh_high=0.9375,
+            sessions=12,
+            planned_with=True,
+            discharged_kwh=100.0,
+            wear_per_kwh=0.04,
+            wear_cost=4.0,
+        )
+        cells = battery_row(view, "EUR").cells
+        assert [c.text for c in cells[1:]] == [
+            "90\u00a0%",
+            "36.0\u00a0kWh",
+            "12",
+            "yes",
+            "100.0\u00a0kWh",
+            "€4.00",
+        ]
+        assert cells[1].note == "86 to 94\u00a0%"
+        assert cells[2].note == "34.5 to 37.5\u00a0kWh"
+
+    in_world(test)
+
+
+def test_a_battery_of_another_size_than_was_measured_counts_as_not_measured() -> None:
+    async def test(w: World) -> None:
+        views = await battery_views(w.platform)
+        assert views[0].soh is not None
+        first = w.platform.site.vehicles[0]
+        other = first.model_copy(update={"capacity_kwh": first.capacity_kwh + 20})
+        w.platform.site = w.platform.site.model_copy(
+            update={"vehicles": (other, *w.platform.site.vehicles[1:])}
+        )
+        view = (await battery_views(w.platform))[0]
+        assert (view.soh, view.sessions, view.planned_with) == (None, 0, False)
+        assert battery_row(view, "EUR").cells[1].text == "–"
+
+    in_world(test, filled=True)
