@@ -52,7 +52,9 @@ YOUNGEST_D, OLDEST_D = 90, 40 * 365
 _GRID = np.linspace(0.0, 1.0, 51)
 _NUDGE = 1e-3
 """Share of the day that is moved to another charge level to find the tangent."""
-_SUMS = np.r_[kernel.SUM_SOC : kernel.OUT, kernel.SUM_RATE : kernel.SUM_RATE + kernel.TABLE_RATES]
+_SUMS = np.r_[
+    kernel.SUM_SOC : kernel.SUM_V2 + 1, kernel.SUM_RATE : kernel.SUM_RATE + kernel.TABLE_RATES
+]
 """Of a piece of history: what is the mean of what was held."""
 _MOVES = (
     kernel.SWING,
@@ -298,6 +300,7 @@ def marginal(
     hull = _hull(soc, rate)
     knots = _knots(soc, hull)
     levels, slopes = soc[knots[:-1]], np.diff(hull[knots]) / np.diff(soc[knots])
+    slopes = np.maximum.accumulate(slopes)  # they rise but for rounding
     price = WearPrice(
         discharge_eur_per_kwh=discharge,
         dwell_kwh=levels * worth.capacity_kwh,
@@ -429,7 +432,7 @@ def _by_depth(population: Population, pieces: Floats, mean: Floats) -> Floats:
         day[:, place] = whole[place] * 2.0 * edges[1:] / q / max(whole[kernel.SWING], 1e-9)
     losses = [_loss(population, row, swing=row[kernel.SWING]) for row in day]
     hull = _hull(edges, np.array([0.0, *losses]))
-    return np.maximum(np.diff(hull) / np.diff(edges), 0.0)
+    return np.maximum.accumulate(np.maximum(np.diff(hull) / np.diff(edges), 0.0))
 
 
 def _loss(
