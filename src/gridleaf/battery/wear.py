@@ -35,7 +35,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from gridleaf.battery.ageing import kernel
 from gridleaf.battery.ageing.models import Model
+from gridleaf.battery.ageing.models import model as model_named
 from gridleaf.battery.ageing.population import REASONS, Population, advance, fresh
+from gridleaf.battery.catalogue import catalogue
 from gridleaf.battery.cycles import cycle_cost
 from gridleaf.battery.pack import Pack, cell_soc
 
@@ -50,7 +52,13 @@ YOUNGEST_D, OLDEST_D = 90, 40 * 365
 _GRID = np.linspace(0.0, 1.0, 51)
 _NUDGE = 1e-3
 """Share of the day that is moved to another charge level to find the tangent."""
+<<<<<<< HEAD
 _SUMS = np.r_[kernel.SUM_SOC : kernel.COLD, kernel.SUM_RATE : kernel.SUM_RATE + kernel.TABLE_RATES]
+=======
+_SUMS = np.r_[
+    kernel.SUM_SOC : kernel.SUM_V2 + 1, kernel.SUM_RATE : kernel.SUM_RATE + kernel.TABLE_RATES
+]
+>>>>>>> wear
 """Of a piece of history: what is the mean of what was held."""
 _MOVES = (
     kernel.SWING,
@@ -193,9 +201,14 @@ def usual_day(
 ) -> Day:
     """A working day: away from 8 to 17 h, in the evening down to ``lowest_soc``, charged for the morning.
 
-    ``charge_c`` and ``discharge_c`` are the powers at the cells over the capacity [1/h].
+    ``charge_c`` and ``discharge_c`` are the powers at the cells over the capacity [1/h]. It goes less far
+    down, and up, where the night is too short for it.
     """
-    lowest = min(lowest_soc, comes_soc)
+    night_h = 13.5
+    leaves_soc = min(max(leaves_soc, comes_soc), comes_soc + 0.9 * night_h * charge_c)
+    slowness = 1.0 / discharge_c + 1.0 / charge_c
+    in_time = (comes_soc / discharge_c + leaves_soc / charge_c - night_h) / slowness
+    lowest = min(max(lowest_soc, in_time), comes_soc)
     edges = np.linspace(0.0, 24.0, 97)
 
     def path(lowest: float) -> Floats:
@@ -214,6 +227,19 @@ def usual_day(
         given_kwh=(comes_soc - lowest) * capacity_kwh * discharge_efficiency,
         temperature_c=temperature_c,
     )
+
+
+def ageing_model(battery: str) -> Model | None:
+    """The ageing model of the cells of a pack of the catalogue; None where nobody knows one.
+
+    Raises
+    ------
+    ConfigError
+        There is no such pack.
+    """
+    known = catalogue()
+    stated = known.cells[known.pack(battery).cell].ageing_model
+    return None if stated is None else model_named(stated.name)
 
 
 @cache
@@ -278,6 +304,7 @@ def marginal(
     hull = _hull(soc, rate)
     knots = _knots(soc, hull)
     levels, slopes = soc[knots[:-1]], np.diff(hull[knots]) / np.diff(soc[knots])
+    slopes = np.maximum.accumulate(slopes)  # they rise but for rounding
     price = WearPrice(
         discharge_eur_per_kwh=discharge,
         dwell_kwh=levels * worth.capacity_kwh,
@@ -309,7 +336,7 @@ class LifeCost:
     """What histories took from the packs of ``n`` vehicles, by the full model; ``(n,)`` each.
 
     ``calendar_eur`` and ``cycling_eur`` add up to ``eur``. ``outside`` is the share of the time outside
-    what the model was fitted to, ``reasons`` the same by reason; the last, open day is not in it.
+    what the model was fitted to, ``reasons`` the same by reason, both of all days that are over.
     """
 
     eur: Floats
@@ -344,14 +371,16 @@ def cost_of_life(
     )
     eur = worth.eur_per_capacity
     hours = after.outside_h - population.outside_h
-    whole = float(np.broadcast_to(np.asarray(step_h, dtype=np.float64), cells.shape[1:]).sum())
+    passed = float(np.broadcast_to(np.asarray(step_h, dtype=np.float64), cells.shape[1:]).sum())
+    still_open = after.piece[:, kernel.HOURS] - population.piece[:, kernel.HOURS]
+    counted = np.maximum(passed - still_open, 1e-9)
     return LifeCost(
         eur=loss * eur,
         calendar_eur=calendar * eur,
         cycling_eur=(loss - calendar) * eur,
         loss=loss,
-        outside=hours[:, 0] / whole,
-        reasons={name: hours[:, 1 + n] / whole for n, name in enumerate(REASONS)},
+        outside=hours[:, 0] / counted,
+        reasons={name: hours[:, 1 + n] / counted for n, name in enumerate(REASONS)},
         after=after,
     )
 
@@ -407,7 +436,7 @@ def _by_depth(population: Population, pieces: Floats, mean: Floats) -> Floats:
         day[:, place] = whole[place] * 2.0 * edges[1:] / q / max(whole[kernel.SWING], 1e-9)
     losses = [_loss(population, row, swing=row[kernel.SWING]) for row in day]
     hull = _hull(edges, np.array([0.0, *losses]))
-    return np.maximum(np.diff(hull) / np.diff(edges), 0.0)
+    return np.maximum.accumulate(np.maximum(np.diff(hull) / np.diff(edges), 0.0))
 
 
 def _loss(

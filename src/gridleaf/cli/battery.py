@@ -17,6 +17,7 @@ from gridleaf.battery.catalogue import catalogue
 from gridleaf.battery.habits import BAND, HABITS, Habit, Use, compare
 from gridleaf.cli.battery_health import health, passport, verify
 from gridleaf.cli.battery_packs import ageing_of, list_packs, show_pack, value_pack
+from gridleaf.cli.battery_wear import wear
 from gridleaf.cli.figure import check_figure, drawing
 from gridleaf.domain.errors import ConfigError
 
@@ -42,6 +43,12 @@ def register(app: typer.Typer) -> None:
     group.command("health")(health)
     group.command("passport")(passport)
     group.command("verify")(verify)
+<<<<<<< HEAD
+=======
+    group.command("value")(value_pack)
+    group.command("compare")(compare_habits)
+    group.command("wear")(wear)
+>>>>>>> wear
     app.add_typer(group, name="battery")
 
 

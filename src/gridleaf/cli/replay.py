@@ -65,6 +65,13 @@ def replay(
     evses: Annotated[
         int | None, typer.Option(min=1, help="At most so many EVSEs, the busiest ones.")
     ] = None,
+    battery: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The vehicles' battery, of the catalogue: plans then count the wear of its cells.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Modes to run at the same time.")] = 2,
 ) -> None:
@@ -88,6 +95,7 @@ def replay(
         since=_moment("from", since, log.timezone),
         until=_moment("to", until, log.timezone),
         evses=evses,
+        battery=battery,
         seed=seed,
     )
     result = _run(scenario, workers, series.notes)

@@ -12,8 +12,11 @@ Energy that was sold in the evening and will be bought back at night is no gain 
 what it would have to draw to be where it is in the counterfactual, losses included, and never less
 than nothing; the debt is valued at the cheapest hours before its departure in which the limits leave
 it room, and belongs to the costs. The sums take up every change of a debt; with what a vehicle still
-owes when it leaves, it leaves short of the counterfactual, and that stays a cost. Wear of the
-discharged energy is a cost as well.
+owes when it leaves, it leaves short of the counterfactual, and that stays a cost.
+
+Life is money too. Wear of the discharged energy is a cost; and where a vehicle's cells are known, so is
+what holding its charge costs more than holding that of the counterfactual would. A vehicle that is
+charged late holds less, and then this is below nothing.
 """
 
 from __future__ import annotations
@@ -37,13 +40,15 @@ LONGEST_STEP = timedelta(minutes=30)
 class Totals:
     """Sums since ``since``; energies [kWh], money in the site's currency.
 
-    ``owed_cost`` is by how much the debts of vehicles have grown since then.
+    ``owed_cost`` is by how much the debts of vehicles have grown since then, ``dwell_cost`` what holding
+    charge cost more than it would have without control.
     """
 
     since: datetime
     energy_cost: float = 0.0
     wear_cost: float = 0.0
     owed_cost: float = 0.0
+    dwell_cost: float = 0.0
     uncontrolled_energy_cost: float = 0.0
     charged_kwh: float = 0.0
     discharged_kwh: float = 0.0
@@ -52,7 +57,12 @@ class Totals:
     @property
     def cost(self) -> float:
         """Everything but the demand charge; to be held against ``uncontrolled_energy_cost``."""
-        return self.energy_cost + self.wear_cost + self.owed_cost
+        return self.energy_cost + self.life_cost + self.owed_cost
+
+    @property
+    def life_cost(self) -> float:
+        """What the batteries lost more than they would have without control."""
+        return self.wear_cost + self.dwell_cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +76,24 @@ class _Guest:
     @property
     def still_wanted_kwh(self) -> float:
         """What the counterfactual has yet to charge, at the grid side [kWh]."""
+        missing = max(self.seen.target_kwh - self.arrival_kwh, 0.0)
+        return max(missing / self.evse.charge_efficiency - self.books.uncontrolled_kwh, 0.0)
+
+    @property
+    def arrival_kwh(self) -> float:
+        """What was in the battery at arrival [kWh]."""
         into, out_of = self.evse.charge_efficiency, self.evse.discharge_efficiency
         seen = self.seen
-        arrival = seen.energy_kwh - seen.charged_kwh * into + seen.discharged_kwh / out_of
-        return max(max(seen.target_kwh - arrival, 0.0) / into - self.books.uncontrolled_kwh, 0.0)
+        return seen.energy_kwh - seen.charged_kwh * into + seen.discharged_kwh / out_of
+
+    @property
+    def held_per_h(self) -> float:
+        """What its charge costs by the hour more than that of the counterfactual, by its cells."""
+        wear = self.seen.wear
+        if wear is None:
+            return 0.0
+        plain = self.arrival_kwh + self.books.uncontrolled_kwh * self.evse.charge_efficiency
+        return wear.held_per_h(self.seen.energy_kwh) - wear.held_per_h(plain)
 
     @property
     def owed_kwh(self) -> float:
@@ -135,12 +159,15 @@ class Accounts:
         marginal = buy if self.grid_kw >= 0 else sell
         virtual_marginal = buy if self.uncontrolled_grid_kw >= 0 else sell
 
-        wear = 0.0
+        wear = dwell = 0.0
         for guest in guests:
             books, power = guest.books, powers[guest.evse.key]
             worn = max(-power, 0.0) * guest.seen.wear_per_kwh * hours
+            held = guest.held_per_h * hours
             wear += worn
-            books.cost_eur += power * marginal * hours + worn
+            dwell += held
+            books.life_eur += worn + held
+            books.cost_eur += power * marginal * hours + worn + held
             taken = virtual[guest.evse.key] * hours
             books.uncontrolled_kwh += taken
             books.uncontrolled_cost_eur += taken * virtual_marginal
@@ -148,6 +175,7 @@ class Accounts:
             since=at,
             energy_cost=_cost(self.grid_kw, buy, sell) * hours,
             wear_cost=wear,
+            dwell_cost=dwell,
             owed_cost=self._owe(at, guests, nodes),
             uncontrolled_energy_cost=_cost(self.uncontrolled_grid_kw, buy, sell) * hours,
             charged_kwh=sum(max(p, 0.0) for p in powers.values()) * hours,

@@ -84,6 +84,12 @@ class Batteries:
         record = self._record(vehicle)
         return record if record is not None and trusted(record, vehicle, at) else None
 
+    def soh(self, vehicle: Vehicle, at: datetime) -> float:
+        """Relative capacity, as sessions have shown it, or else as age and model suggest."""
+        record = self.health(vehicle, at)
+        known = estimate_of(record) if record is not None else _prior(vehicle, at)
+        return min(known.capacity_kwh / vehicle.capacity_kwh, 1.0)
+
     def _record(self, vehicle: Vehicle) -> HealthRecord | None:
         """None as well where the site file has given the vehicle another battery since."""
         record = self.latest.get(same_token(vehicle.id_token))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
+from gridleaf.control.problem import Controlled, may_discharge
 from gridleaf.control.types import Decision, SiteState
 
 
@@ -15,6 +19,7 @@ def explain(state: SiteState, decision: Decision) -> dict[str, object]:
         evse = evses[setpoint.station_id, setpoint.evse_id]
         session, plan = evse.session, plans.get(setpoint.session_id)
         assert session is not None
+        v2g = trade(state, decision, Controlled(evse, session))
         sessions.append(
             {
                 "evse": evse.key,
@@ -31,9 +36,11 @@ def explain(state: SiteState, decision: Decision) -> dict[str, object]:
                 "said_by": session.said_by,
                 "unmet_kwh": plan.unmet_kwh if plan else None,
                 "expires_at": setpoint.expires_at.isoformat(),
+                "v2g": v2g,
                 "why": [
                     _motive(state, decision, setpoint.planned_kw),
                     *setpoint.reasons,
+                    *([_why_v2g(v2g)] if evse.v2x and not session.withheld else []),
                     *([f"it gives nothing: {session.withheld}"] if session.withheld else []),
                 ],
             }
@@ -60,6 +67,79 @@ def explain(state: SiteState, decision: Decision) -> dict[str, object]:
         "alerts": [f"{a.where}: {a.text}" for a in decision.alerts],
         "notes": list(decision.notes),
     }
+
+
+def trade(state: SiteState, decision: Decision, item: Controlled) -> dict[str, Any]:
+    """What giving a kWh back would earn this session at best, and what stands against that.
+
+    Its best and its cheapest step of the stay by what energy is worth at the grid connection in the plan;
+    the kWh that is given has to be bought again with the losses of both ways, and wears the cells. Held
+    charge that is given in the meantime costs no dwell: that counts for it. ``gain_per_kwh`` is what is
+    left.
+    """
+    session, evse = item.session, item.evse
+    worth, edges = _worth(state, decision, item)
+    facts: dict[str, Any] = {
+        "wear_per_kwh": round(session.wear_per_kwh, 4),
+        "wear_of": session.wear.model if session.wear else "the site file",
+        "hinders": may_discharge(state, item),
+    }
+    if session.wear is not None:
+        facts["soh"], facts["notes"] = session.wear.soh, list(session.wear.notes)
+    if not worth:
+        return facts
+    gives = max(range(len(worth)), key=worth.__getitem__)
+    buys = min(range(len(worth)), key=worth.__getitem__)
+    again = worth[buys] / (evse.charge_efficiency * evse.discharge_efficiency)
+    spared = 0.0
+    if session.wear is not None:
+        energy = session.energy_kwh
+        held = session.wear.held_per_h(energy) - session.wear.held_per_h(energy - 1.0)
+        spared = held * (edges[buys] - edges[gives]) / evse.discharge_efficiency
+    gain = worth[gives] - again - session.wear_per_kwh + spared
+    return facts | {
+        "gives_at": (state.outlook.start + timedelta(hours=edges[gives])).isoformat(),
+        "gives_worth": round(worth[gives], 4),
+        "buys_at": (state.outlook.start + timedelta(hours=edges[buys])).isoformat(),
+        "buys_worth": round(worth[buys], 4),
+        "losses_per_kwh": round(again - worth[buys], 4),
+        "dwell_spared_per_kwh": round(spared, 4),
+        "gain_per_kwh": round(gain, 4),
+    }
+
+
+def _worth(
+    state: SiteState, decision: Decision, item: Controlled
+) -> tuple[list[float], list[float]]:
+    """What a kWh is worth in each step of a stay, and when each step begins [h]."""
+    outlook = state.outlook
+    stay_h = (item.session.departure_at - outlook.start) / timedelta(hours=1)
+    worth, edges, at = [], [], 0.0
+    for n, hours in enumerate(outlook.step_h):
+        if at >= stay_h:
+            break
+        known = decision.shadow_price[n] if n < len(decision.shadow_price) else None
+        worth.append(outlook.import_price[n] if known is None else known)
+        edges.append(at)
+        at += hours
+    return worth, edges
+
+
+def _why_v2g(facts: dict[str, Any]) -> str:
+    """The facts of :func:`trade` as a sentence."""
+    if facts["hinders"] is not None:
+        return f"it is not discharged: {facts['hinders']}"
+    if "gain_per_kwh" not in facts:
+        return "nothing is known of the hours ahead"
+    gives, buys = facts["gives_at"][11:16], facts["buys_at"][11:16]
+    verdict = "pays" if facts["gain_per_kwh"] > 0 else "does not pay"
+    spared = facts["dwell_spared_per_kwh"]
+    aged = "" if abs(spared) < 5e-4 else f", less {spared:.3f} of ageing at rest"
+    return (
+        f"a kWh given at {gives} is worth {facts['gives_worth']:.3f}; to buy it again at {buys} costs "
+        f"{facts['buys_worth']:.3f} and {facts['losses_per_kwh']:.3f} of losses, wear by "
+        f"{facts['wear_of']} {facts['wear_per_kwh']:.3f}{aged}: it {verdict}"
+    )
 
 
 def _motive(state: SiteState, decision: Decision, planned_kw: float) -> str:

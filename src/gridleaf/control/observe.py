@@ -15,6 +15,7 @@ from gridleaf.control.limits import grid_limits_kw, offered_kw
 from gridleaf.control.live import LiveEvse, LiveSite, is_stale
 from gridleaf.control.session import LiveSession
 from gridleaf.control.types import EvseState, Outlook, Policy, SessionState, SiteState
+from gridleaf.control.wear import wear_of
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig, Vehicle
 
@@ -360,7 +361,21 @@ def _session(
             discharge_max, withheld = min(discharge_max, most), ""
         else:
             discharge_max = 0.0
-    wear = vehicle.wear_per_kwh if vehicle is not None else None
+    flat = vehicle.wear_per_kwh if vehicle is not None else None
+    wear = None
+    if flat is None and battery is not None and capacity is not None and knows_soc:
+        wear = wear_of(
+            battery,
+            defaults,
+            new_kwh=vehicle.capacity_kwh if vehicle is not None else capacity,
+            soh=1.0 if vehicle is None else live.batteries.soh(vehicle, at),
+            leaves_kwh=min(target, ceiling),
+            comes_kwh=min(energy, ceiling),
+            lowest_kwh=min(reserve, ceiling),
+            charge_kw=charge_max * into,
+            discharge_kw=config.discharge_max_kw / out_of,
+            discharge_efficiency=out_of,
+        )
     return SessionState(
         session_id=session.session_id,
         transaction_id=session.transaction_id,
@@ -383,7 +398,9 @@ def _session(
         v2x_from_kwh=v2x_from,
         accepts=accepts,
         gauged=told or session.gauged,
-        wear_per_kwh=defaults.wear_per_kwh if wear is None else wear,
+        wear_per_kwh=_first(
+            flat, None if wear is None else wear.discharge_per_kwh, defaults.wear_per_kwh
+        ),
         charged_kwh=charged,
         discharged_kwh=discharged,
         said_by=departure_by if departure_by != "default" else said_by,
@@ -391,6 +408,7 @@ def _session(
         discharge_left_kwh=left,
         withheld=withheld,
         driver_share=vehicle.driver_share if vehicle is not None else 0.0,
+        wear=wear,
     )
 
 

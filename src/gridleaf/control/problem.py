@@ -190,6 +190,7 @@ def _visits(
     cheapest = min(state.outlook.import_price, default=0.0)
     energy = column([s.energy_kwh for s in sessions])
     reserve = column([s.reserve_kwh for s in sessions])
+    levels, slopes = _dwell(sessions)
     return Visits(
         id=tuple(s.session_id for s in sessions),
         node=tuple(i.evse.circuit or GRID for i in items),
@@ -205,7 +206,22 @@ def _visits(
         discharge_efficiency=column([i.evse.discharge_efficiency for i in items]),
         wear_eur_per_kwh=column([s.wear_per_kwh for s in sessions]),
         value_eur_per_kwh=known * max(REPLACEMENT * cheapest, 0.0) / into,
+        dwell_kwh=levels,
+        dwell_eur_per_kwh_h=slopes,
     )
+
+
+def _dwell(sessions: list[SessionState]) -> tuple[Floats | None, Floats | None]:
+    """What holding charge costs each session, None where nobody knows of any."""
+    wide = max((len(s.wear.levels_kwh) for s in sessions if s.wear is not None), default=0)
+    if not wide:
+        return None, None
+    both = np.full((2, len(sessions), wide), np.nan)
+    for row, session in enumerate(sessions):
+        if session.wear is not None:
+            count = len(session.wear.levels_kwh)
+            both[:, row, :count] = session.wear.levels_kwh, session.wear.per_kwh_h
+    return both[0], both[1]
 
 
 def _early_h(item: Controlled, stay_h: float, early_s: float) -> float:

@@ -111,6 +111,8 @@ class LiveSession:
     flags: tuple[str, ...] = ()
     cost_eur: float = 0.0
     uncontrolled_cost_eur: float = 0.0
+    life_eur: float = 0.0
+    """What of the cost is life of the battery, more than it would have lost without control."""
     uncontrolled_kwh: float = 0.0
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import TypeAdapter
@@ -13,6 +14,32 @@ from gridleaf.domain.events import ConnectorStatus
 from gridleaf.domain.meter import SiteMeasurement
 
 Policy = Literal["v2g", "smart", "uncontrolled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wear:
+    """What a vehicle's cells make of its use, from their ageing model.
+
+    ``discharge_per_kwh`` is for each kWh given, at the grid side. From each of ``levels_kwh`` on, holding
+    a kWh more costs the ``per_kwh_h`` beside it for each hour; the first holds below its level too.
+    ``soh`` is the health that it holds for, ``model`` the published model; ``notes`` say what to know.
+    """
+
+    discharge_per_kwh: float
+    levels_kwh: tuple[float, ...]
+    per_kwh_h: tuple[float, ...]
+    soh: float
+    model: str
+    notes: tuple[str, ...] = ()
+
+    def held_per_h(self, energy_kwh: float) -> float:
+        """What holding an energy costs per hour, against holding none [currency/h]."""
+        cost = self.per_kwh_h[0] * energy_kwh
+        for level, (before, after) in zip(
+            self.levels_kwh[1:], pairwise(self.per_kwh_h), strict=True
+        ):
+            cost += (after - before) * max(energy_kwh - level, 0.0)
+        return cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +55,7 @@ class SessionState:
     is what a known battery takes over its charge, at the grid side; None is an unknown one.
     ``capacity_by`` tells who knows the capacity: ``vehicle``, ``sessions``, ``site``, ``default``.
     ``discharge_left_kwh`` is what its budget leaves it to give, ``withheld`` why it gives nothing more.
+    ``wear_per_kwh`` is the price of each kWh given: that of ``wear`` where the cells are known.
     """
 
     session_id: str
@@ -59,6 +87,10 @@ class SessionState:
     discharge_left_kwh: float | None = None
     withheld: str = ""
     driver_share: float = 0.0
+<<<<<<< HEAD
+=======
+    wear: Wear | None = None
+>>>>>>> wear
 
     @property
     def floor_kwh(self) -> float:

@@ -75,6 +75,7 @@ def summary(life: Life, platform: Platform, began: datetime) -> dict[str, Any]:
         "uncontrolled_cost_eur": round(uncontrolled + uncontrolled_demand, 3),
         "energy_cost_eur": round(total.energy_cost, 3),
         "wear_cost_eur": round(total.wear_cost, 3),
+        "dwell_cost_eur": round(total.dwell_cost, 3),
         "owed_cost_eur": round(total.owed_cost, 3),
         "uncontrolled_energy_cost_eur": round(uncontrolled, 3),
         "peak_kw": round(platform.demand.peak_kw(now), 3),

@@ -255,7 +255,13 @@ class Vehicle(_Frozen):
 
 
 class Defaults(_Frozen):
-    """What holds for a session when nobody says anything and no history teaches better."""
+    """What holds for a session when nobody says anything and no history teaches better.
+
+    Wear has its price from the cells of the vehicle's ``battery``: ``battery_price_per_kwh`` is what a
+    pack costs for each kWh it can use when new, and it is used up at ``end_of_life_soh``;
+    ``ambient_c`` is the temperature of the packs. ``wear_per_kwh``, flat, is the price where no battery is
+    known; of a vehicle that has its own flat price, that one.
+    """
 
     stay_h: Annotated[Positive, _within("h", 0.05, 1000, low="days", high="minutes or s")] = 8.0
     energy_kwh: EnergyKwh = 20.0
@@ -265,6 +271,9 @@ class Defaults(_Frozen):
     battery: str | None = None
     v2g: Flag = False
     wear_per_kwh: Rate = 0.04
+    battery_price_per_kwh: Rate = 120.0
+    end_of_life_soh: Annotated[Fraction, Field(lt=0.99)] = 0.7
+    ambient_c: Annotated[Number, Field(ge=-40, le=60)] = 20.0
 
 
 class Tariff(_Frozen):

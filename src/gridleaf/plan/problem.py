@@ -49,6 +49,10 @@ class Visits:
     cycle that goes down by d costs, for each kWh taken out of the cells, the price of the slice that it
     is in, counted from the cycle's top. Cycles are counted on all visits of a vehicle together, closed
     by the drive back to the first arrival. Only the exact method plans with it.
+<<<<<<< HEAD
+=======
+
+>>>>>>> wear
     Charging is 0 or at least ``min_charge_kw``, discharging 0 or at least ``min_discharge_kw``; 0 and NaN
     are no least power. Where one of them is set the vehicle does not do both at once, and it does not
     charge (discharge) in steps in which less than that is possible.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gridleaf.control.limits import grid_limits_kw, tree
 from gridleaf.control.types import Policy
 from gridleaf.domain.site import SiteConfig
+from gridleaf.replay.life import Stay, lives
 from gridleaf.replay.results import ModeResult, VisitResult
 from gridleaf.replay.site import ReplayVisit
 from gridleaf.replay.window import Window
@@ -61,6 +62,7 @@ def mode_result(
     window: Window,
     buy: Sequence[float],
     sell: Sequence[float],
+    battery: str | None = None,
 ) -> ModeResult:
     """All figures of a mode.
 
@@ -72,6 +74,8 @@ def mode_result(
     ----------
     buy, sell
         Import and export price of each metering interval of the window [currency per kWh].
+    battery
+        The battery by which the life of the vehicles is scored; None leaves that out.
     """
     interval_min = site.tariff.demand_interval_min
     net = recording.minute_kwh[""].reshape(-1, interval_min).sum(axis=1)
@@ -81,6 +85,10 @@ def mode_result(
     visits = tuple(_visit(tape, site, marginal) for tape in recording.tapes)
     discharged = sum(v.discharged_kwh for v in visits)
     violations, excess = _violations(recording.minute_kwh, site, window)
+    stays = [_stay(tape, window, interval_min) for tape in recording.tapes]
+    life = () if battery is None else lives(stays, battery, site.defaults)
+    flat = discharged * site.defaults.wear_per_kwh
+    known = any(vehicle.battery is not None for vehicle in site.vehicles)
     return ModeResult(
         mode=mode,
         sessions=len(visits),
@@ -89,7 +97,7 @@ def mode_result(
         unmet_kwh=sum(v.unmet_kwh for v in visits),
         energy_cost_eur=float(bought @ np.asarray(buy) - sold @ np.asarray(sell)),
         demand_cost_eur=demand_cost(mean_kw, site, window),
-        wear_cost_eur=discharged * site.defaults.wear_per_kwh,
+        wear_cost_eur=sum(one.eur for one in life) if known and life else flat,
         peak_kw=float(np.max(mean_kw, initial=0.0)),
         limit_violations=violations,
         worst_excess_kw=excess,
@@ -101,6 +109,20 @@ def mode_result(
         messages=recording.messages,
         grid_kw=tuple(mean_kw.tolist()),
         visits=visits,
+        lives=life,
+    )
+
+
+def _stay(tape: Tape, window: Window, interval_min: int) -> Stay:
+    """The charge of a visit over its time."""
+    visit = tape.visit
+    step = timedelta(minutes=interval_min)
+    inside = [window.start + (tape.first + n) * step for n in range(1, len(tape.soc) - 1)]
+    return Stay(
+        vehicle=visit.vehicle,
+        capacity_kwh=visit.capacity_kwh,
+        times=(visit.arrived_at, *inside, visit.departed_at),
+        soc=tape.soc,
     )
 
 

@@ -126,6 +126,29 @@ def cost_bars(result: ReplayResult) -> str:
     return svg[0]
 
 
+def life_bars(result: ReplayResult) -> str:
+    """Cost of energy and cost of life of each mode, side by side."""
+    with _figure("life", 7.2, 0.9 + 0.45 * len(result.modes)) as (figure, svg):
+        energy, life = figure.subplots(1, 2, sharey=True)
+        names = [LABEL[mode.mode] for mode in result.modes]
+        for axes, values, what in (
+            (energy, [m.energy_cost_eur + m.demand_cost_eur for m in result.modes], "energy"),
+            (life, [m.life_cost_eur for m in result.modes], "life"),
+        ):
+            colours = [_COLOUR[mode.mode] for mode in result.modes]
+            axes.barh(range(len(names)), values, height=0.62, color=colours)
+            for row, value in enumerate(values):
+                axes.annotate(f" {value:,.0f}", (max(value, 0.0), row), va="center")
+            axes.grid(axis="y", visible=False)
+            axes.spines["left"].set_visible(False)
+            axes.axvline(0, color=INK, linewidth=0.8)
+            axes.margins(x=0.25)
+            axes.set_xlabel(f"cost of {what} [{result.currency}]")
+        energy.set_yticks(range(len(names)), names)
+        energy.invert_yaxis()
+    return svg[0]
+
+
 def week_of_power(result: ReplayResult, first: int, last: int) -> str:
     """Mean site power by mode for intervals ``[first, last)``, and the price below."""
     with _figure("week", 7.2, 4.2) as (figure, svg):

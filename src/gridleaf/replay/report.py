@@ -11,6 +11,7 @@ from gridleaf.replay.plots import (
     LABEL,
     busiest_week,
     cost_bars,
+    life_bars,
     price_duration,
     soc_of_vehicle,
     telling_visit,
@@ -34,6 +35,10 @@ SUMMARY: tuple[tuple[str, str, Callable[[ModeResult], float], int], ...] = (
     ("Demand cost", "money", lambda m: m.demand_cost_eur, 2),
     ("Wear cost", "money", lambda m: m.wear_cost_eur, 2),
     ("Total", "money", lambda m: m.total_cost_eur, 2),
+    ("Life of the batteries", "money", lambda m: m.life_cost_eur, 2),
+    ("by time", "money", lambda m: m.life_calendar_eur, 2),
+    ("by cycles", "money", lambda m: m.life_cycling_eur, 2),
+    ("Outside the model's range", "%", lambda m: 100 * m.outside_fitted_range, 0),
 )
 """Name, unit, value and decimals of each line of the summary."""
 
@@ -49,6 +54,7 @@ def render(result: ReplayResult) -> str:
         f"{result.modes[0].sessions:,} sessions on {result.evses} EVSEs</p>",
         f'<p class="lead">{_headline(result)}</p>',
         _section("In total", _summary(result), _figure(cost_bars(result), "cost", _COST)),
+        _section("Energy and life", _figure(life_bars(result), "life", _LIFE)),
         _section("A week of power", _week(result)),
         _section("One vehicle", _vehicle(result)),
         _section("Price", _figure(price_duration(result), "duration", _DURATION)),
@@ -72,6 +78,11 @@ _COST = (
     "Cost by mode. Energy is what the meter at the grid connection counted in each metering "
     "interval at the price of that interval; demand is the demand charge; wear is a price on every "
     "kWh discharged."
+)
+_LIFE = (
+    "Cost of energy and cost of life of all vehicles, by mode. Life is what the full ageing model says "
+    "that each vehicle's charge, from its first arrival to its last departure, took from its battery, as "
+    "a share of the price of a pack; most of it passes with time whatever is done."
 )
 _DURATION = (
     "Prices of the whole time in descending order. The lines show the mean price at which each "
@@ -176,7 +187,7 @@ def _vehicles(result: ReplayResult) -> str:
             *(
                 f"{LABEL[m.mode]}, {what}"
                 for m in result.modes
-                for what in ("net kWh", f"energy {result.currency}")
+                for what in ("net kWh", f"energy {result.currency}", f"life {result.currency}")
             ),
             "V2G out kWh",
             "V2G cycles",
@@ -190,6 +201,7 @@ def _vehicles(result: ReplayResult) -> str:
             row = own[name]
             cells.append(_number(row["charged_kwh"] - row["discharged_kwh"], 1))
             cells.append(_number(row["energy_cost_eur"], 2))
+            cells.append(_number(row["life_cost_eur"], 2))
         cells.append(_number(last[name]["discharged_kwh"], 1))
         cells.append(_number(last[name]["equivalent_full_cycles"], 2))
         shown = "".join(f'<td class="n">{cell}</td>' for cell in cells)

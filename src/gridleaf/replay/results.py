@@ -39,12 +39,31 @@ class VisitResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleLife:
+    """What a mode took from one vehicle's battery, by the full ageing model, as money.
+
+    ``calendar_eur`` and ``cycling_eur`` add up to ``eur``. ``outside`` is the share of the time outside
+    what the model was fitted to, for these ``reasons``.
+    """
+
+    vehicle: str
+    eur: float
+    calendar_eur: float
+    cycling_eur: float
+    outside: float
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModeResult:
     """A replay in one mode. ``grid_kw`` is the mean power of each metering interval (+ imports).
 
     ``limit_violations`` counts minutes in which the mean power of the site or of a circuit, by the
     stations' registers, was above its limit by more than the tolerance; ``worst_excess_kw`` by how
     much at most. ``demand_cost_eur`` is pro rata where a month is not covered whole.
+
+    ``wear_cost_eur`` is what was planned with: a flat price of each kWh discharged, or, where the vehicles
+    have a battery, the cost of their life. ``lives`` are scored by the full ageing model in either case.
     """
 
     mode: Policy
@@ -64,6 +83,27 @@ class ModeResult:
     messages: int
     grid_kw: tuple[float, ...]
     visits: tuple[VisitResult, ...]
+    lives: tuple[VehicleLife, ...] = ()
+
+    @property
+    def life_cost_eur(self) -> float:
+        """What it took from all batteries."""
+        return sum(life.eur for life in self.lives)
+
+    @property
+    def life_calendar_eur(self) -> float:
+        """The part of it that time took."""
+        return sum(life.calendar_eur for life in self.lives)
+
+    @property
+    def life_cycling_eur(self) -> float:
+        """The part of it that cycles took."""
+        return sum(life.cycling_eur for life in self.lives)
+
+    @property
+    def outside_fitted_range(self) -> float:
+        """Mean share of the time outside what the ageing model was fitted to."""
+        return sum(life.outside for life in self.lives) / max(len(self.lives), 1)
 
     @property
     def total_cost_eur(self) -> float:
@@ -140,9 +180,16 @@ def _mode(mode: ModeResult) -> dict[str, Any]:
     figures = {
         field.name: getattr(mode, field.name)
         for field in fields(mode)
-        if field.name not in ("mode", "grid_kw", "visits")
+        if field.name not in ("mode", "grid_kw", "visits", "lives")
     }
     figures["total_cost_eur"] = mode.total_cost_eur
+    for name in (
+        "life_cost_eur",
+        "life_calendar_eur",
+        "life_cycling_eur",
+        "outside_fitted_range",
+    ):
+        figures[name] = getattr(mode, name)
     figures["vehicles"] = [
         {"vehicle": name} | _rounded(sums) for name, sums in by_vehicle(mode).items()
     ]
@@ -151,6 +198,7 @@ def _mode(mode: ModeResult) -> dict[str, Any]:
 
 def by_vehicle(mode: ModeResult) -> dict[str, dict[str, float]]:
     """Sums over the visits of each vehicle, in the order of first arrival."""
+    lives = {life.vehicle: life for life in mode.lives}
     sums: dict[str, dict[str, float]] = {}
     for visit in mode.visits:
         own = sums.setdefault(
@@ -162,6 +210,10 @@ def by_vehicle(mode: ModeResult) -> dict[str, dict[str, float]]:
                 "unmet_kwh": 0.0,
                 "energy_cost_eur": 0.0,
                 "equivalent_full_cycles": 0.0,
+                "life_cost_eur": lives[visit.vehicle].eur if visit.vehicle in lives else 0.0,
+                "outside_fitted_range": (
+                    lives[visit.vehicle].outside if visit.vehicle in lives else 0.0
+                ),
             },
         )
         own["sessions"] += 1

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from gridleaf.battery.catalogue import catalogue
 from gridleaf.control.types import Policy
 from gridleaf.domain.prices import PricePoint
 from gridleaf.domain.site import SiteConfig
@@ -46,6 +47,7 @@ def prepare(
     since: datetime | None = None,
     until: datetime | None = None,
     evses: int | None = None,
+    battery: str | None = None,
     seed: int = 0,
 ) -> Scenario:
     """What is to be replayed: the visits of the window at the site given, or at one that fits them.
@@ -53,17 +55,21 @@ def prepare(
     Raises
     ------
     ConfigError
-        Nothing is left to replay.
+        Nothing is left to replay, or there is no such battery.
     """
+    if battery is not None:
+        catalogue().pack(battery)
     first, last = prices.points[0].start, prices.points[-1].end
     priced = Window(start=first, end=last)
     window = window_of(log, since, until, priced)
     chosen = select(log, window, priced, asked=since is not None or until is not None)
     if site is None:
         usual = median(p.price_per_kwh for p in _near(prices.points, window))
-        replay = assumed_site(chosen, prices_file, usual_price=round(usual, 4), evses=evses)
+        replay = assumed_site(
+            chosen, prices_file, usual_price=round(usual, 4), evses=evses, battery=battery
+        )
     else:
-        replay = given_site(chosen, site, prices_file)
+        replay = given_site(chosen, site, prices_file, battery=battery)
     whole = aligned(window, replay.site.tariff.demand_interval_min)
     return Scenario(
         replay=replay,

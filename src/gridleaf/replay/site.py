@@ -20,6 +20,7 @@ from gridleaf.domain.site import (
     Tariff,
     Vehicle,
 )
+from gridleaf.replay.life import BATTERY, SOH
 from gridleaf.replay.logs import CAPACITY_KWH, LoggedVisit, SessionLog
 from gridleaf.replay.quality import DataQuality, Findings
 
@@ -82,10 +83,17 @@ class ReplaySite:
     visits: tuple[ReplayVisit, ...]
     quality: DataQuality
     assumptions: tuple[str, ...]
+    battery: str = BATTERY
+    """The battery by which the life of the vehicles is scored."""
 
 
 def assumed_site(
-    log: SessionLog, prices: Path, *, usual_price: float = 0.1, evses: int | None = None
+    log: SessionLog,
+    prices: Path,
+    *,
+    usual_price: float = 0.1,
+    evses: int | None = None,
+    battery: str | None = None,
 ) -> ReplaySite:
     """A site that fits the log, where none is given.
 
@@ -94,7 +102,7 @@ def assumed_site(
     what its own visits prove, rounded up to a usual one. Every EVSE is taken as a bidirectional DC
     one, since those are the ones that there are, discharging with up to 22 kW. ``evses`` keeps only
     that many, the busiest ones. ``usual_price`` [currency per kWh] stands in where the prices have
-    gaps.
+    gaps. With a ``battery`` all vehicles have that one, and wear has the price of its cells.
     """
     findings = Findings()
     findings.extend(log.quality)
@@ -136,13 +144,33 @@ def assumed_site(
         "energy is bought and sold at the bare market price: grid fees, levies and taxes are left "
         "out; the demand charge is "
         f"{DEMAND_CHARGE_PER_KW:g} per kW of the highest quarter of an hour of each month",
-        f"wear costs {site.defaults.wear_per_kwh:g} per kWh discharged; charging and discharging "
-        "lose 7 % each",
+        *_of_wear(site, battery, ""),
+        "charging and discharging lose 7 % each",
     )
-    return _equip(site, wanted, findings, log.quality, assumptions)
+    return _equip(site, wanted, findings, log.quality, assumptions, battery)
 
 
-def given_site(log: SessionLog, site: SiteConfig, prices: Path) -> ReplaySite:
+def _of_wear(site: SiteConfig, battery: str | None, unless: str) -> tuple[str, ...]:
+    """What is assumed about the batteries' life."""
+    usual = site.defaults
+    scored = (
+        f"the life of the batteries is scored by the ageing model of {battery or _own(site)}, every "
+        f"vehicle with one in its own size, worn to {SOH:.0%} at first, at {usual.ambient_c:g} °C and "
+        f"{usual.battery_price_per_kwh:g} per kWh of pack, used up at {usual.end_of_life_soh:.0%}; "
+        "between its stays a vehicle's charge goes in a straight line"
+    )
+    if battery is not None:
+        return scored, "plans count the wear of those cells"
+    return scored, f"plans count {usual.wear_per_kwh:g} for each kWh discharged{unless}"
+
+
+def _own(site: SiteConfig) -> str:
+    return site.defaults.battery or BATTERY
+
+
+def given_site(
+    log: SessionLog, site: SiteConfig, prices: Path, *, battery: str | None = None
+) -> ReplaySite:
     """The visits at a site of the operator's own description.
 
     A visit takes the EVSE that its names tell (station id, connector = EVSE id) when it is free,
@@ -174,11 +202,10 @@ def given_site(log: SessionLog, site: SiteConfig, prices: Path) -> ReplaySite:
         "limits, circuits, EVSEs, tariff and reserve are those of the site file; every vehicle of the "
         "log takes part in V2G where its EVSE can discharge, and tells its state of charge at DC ones",
         "the site's own building load and generation are not in the log and count as zero",
-        f"wear costs {site.defaults.wear_per_kwh:g} per kWh discharged, unless the site says "
-        "otherwise for a vehicle",
+        *_of_wear(site, battery, ", unless the site says otherwise for a vehicle"),
     )
     described = site.model_copy(update={"tariff": tariff})
-    return _equip(described, wanted, findings, log.quality, assumptions)
+    return _equip(described, wanted, findings, log.quality, assumptions, battery)
 
 
 def certain_kw(visit: LoggedVisit) -> float:
@@ -342,6 +369,7 @@ def _equip(
     findings: Findings,
     quality: DataQuality,
     assumptions: tuple[str, ...],
+    battery: str | None,
 ) -> ReplaySite:
     """Give every visit a vehicle such that the log's energy takes it from arrival to departure SoC."""
     visits, vehicles = [], []
@@ -384,6 +412,7 @@ def _equip(
                 id_token=visit.id_token,
                 name=visit.vehicle,
                 capacity_kwh=capacity,
+                battery=battery,
                 charge_max_kw=power,
                 discharge_max_kw=visit.discharge_max_kw,
                 target_soc=target,
@@ -419,6 +448,7 @@ def _equip(
             rows=quality.rows,
         ),
         assumptions=(*assumptions, *told_all, *said),
+        battery=battery or _own(site),
     )
 
 

@@ -100,6 +100,7 @@ def run_mode(
         window=scenario.window,
         buy=buy,
         sell=sell,
+        battery=scenario.replay.battery,
     )
 
 
@@ -129,6 +130,7 @@ class _World:
                 "server": site.server.model_copy(update={"heartbeat_interval_s": _DAY_S}),
             }
         )
+        self.batteries = {vehicle.id_token: vehicle.battery for vehicle in site.vehicles}
         rng = random.Random(scenario.seed)
         self.store = MemoryStore()
         self.platform = Platform(
@@ -232,6 +234,9 @@ class _World:
             charge_max_kw=visit.charge_max_kw,
             discharge_max_kw=visit.discharge_max_kw,
             ac_phases=evse.phases,
+            battery=self.batteries.get(visit.id_token) or "",
+            temperature_c=self.site.defaults.ambient_c,
+            ambient_c=self.site.defaults.ambient_c,
             cutoff=1.0,
             min_soc=0.0,
             limit_soc=visit.target_soc,

@@ -168,7 +168,7 @@ def test_every_section_and_figure_is_there_and_labelled() -> None:
         "Made with",
     ):
         assert f"<h2>{heading}</h2>" in text
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
     for name in ("cost", "week", "soc", "duration"):
         assert f'aria-labelledby="{name}-caption"' in text
         assert f'<figcaption id="{name}-caption">' in text

@@ -1,0 +1,120 @@
+"""The price of wear of a plugged-in vehicle: from its cells, its health and what it will do."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from gridleaf.control.types import Wear
+from gridleaf.domain.site import Defaults
+
+if TYPE_CHECKING:
+    from gridleaf.battery.wear import WearPrice
+
+LEAST_C = 0.02
+"""Slower than this nothing is taken to charge or discharge, as a share of the capacity [1/h]."""
+
+
+def wear_of(
+    battery: str,
+    defaults: Defaults,
+    *,
+    new_kwh: float,
+    soh: float,
+    leaves_kwh: float,
+    comes_kwh: float,
+    lowest_kwh: float,
+    charge_kw: float,
+    discharge_kw: float,
+    discharge_efficiency: float,
+) -> Wear | None:
+    """The price for a vehicle with this pack; None where nobody knows how its cells age.
+
+    Expected is a day on which it is discharged from what it has to the lowest that it may be, and
+    charged to what it wants: where depth counts, that is the dearest kWh. Everything is rounded, so that
+    a price is made once for many cycles.
+
+    Parameters
+    ----------
+    new_kwh
+        Usable when new.
+    leaves_kwh, comes_kwh, lowest_kwh
+        Energies that it wants, has, and keeps.
+    charge_kw, discharge_kw
+        At the cells.
+    """
+
+    def share(energy_kwh: float) -> float:
+        return round(20 * min(max(energy_kwh / new_kwh, 0.0), 1.0)) / 20
+
+    def rate(power_kw: float) -> float:
+        return max(round(power_kw / new_kwh, 2), LEAST_C)
+
+    found = _price(
+        battery,
+        new_kwh,
+        defaults.battery_price_per_kwh,
+        defaults.end_of_life_soh,
+        round(min(max(soh, 0.3), 1.0), 2),
+        round(defaults.ambient_c),
+        share(leaves_kwh),
+        share(comes_kwh),
+        share(lowest_kwh),
+        rate(charge_kw),
+        rate(discharge_kw),
+        discharge_efficiency,
+    )
+    if found is None:
+        return None
+    name, price = found
+    return Wear(
+        discharge_per_kwh=price.discharge_eur_per_kwh,
+        levels_kwh=tuple(price.dwell_kwh.tolist()),
+        per_kwh_h=tuple(price.dwell_eur_per_kwh_h.tolist()),
+        soh=round(soh, 3),
+        model=name,
+        notes=price.notes,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _price(
+    battery: str,
+    new_kwh: float,
+    price_per_kwh: float,
+    end_of_life_soh: float,
+    soh: float,
+    temperature_c: float,
+    leaves: float,
+    comes: float,
+    lowest: float,
+    charge_c: float,
+    discharge_c: float,
+    discharge_efficiency: float,
+) -> tuple[str, WearPrice] | None:
+    # what is compiled takes a moment to load: only those who know a battery wait
+    from gridleaf.battery.pack import named
+    from gridleaf.battery.wear import Worth, ageing_model, marginal, usual_day, worn
+
+    model = ageing_model(battery)
+    if model is None:
+        return None
+    comes = max(comes, lowest + 0.05)
+    day = usual_day(
+        leaves_soc=max(leaves, comes),
+        comes_soc=comes,
+        lowest_soc=lowest,
+        charge_c=charge_c,
+        discharge_c=discharge_c,
+        capacity_kwh=new_kwh,
+        discharge_efficiency=discharge_efficiency,
+        temperature_c=temperature_c,
+    )
+    worth = Worth(
+        capacity_kwh=new_kwh,
+        pack_price_eur_per_kwh=price_per_kwh,
+        end_of_life_soh=end_of_life_soh,
+        pack=named(battery),
+    )
+    reach = (min(lowest, 0.9), 1.0)
+    return model.name, marginal(worn(model, soh, temperature_c), worth, day, reach=reach)
