@@ -52,13 +52,9 @@ YOUNGEST_D, OLDEST_D = 90, 40 * 365
 _GRID = np.linspace(0.0, 1.0, 51)
 _NUDGE = 1e-3
 """Share of the day that is moved to another charge level to find the tangent."""
-<<<<<<< HEAD
-_SUMS = np.r_[kernel.SUM_SOC : kernel.COLD, kernel.SUM_RATE : kernel.SUM_RATE + kernel.TABLE_RATES]
-=======
 _SUMS = np.r_[
     kernel.SUM_SOC : kernel.SUM_V2 + 1, kernel.SUM_RATE : kernel.SUM_RATE + kernel.TABLE_RATES
 ]
->>>>>>> wear
 """Of a piece of history: what is the mean of what was held."""
 _MOVES = (
     kernel.SWING,

@@ -43,12 +43,7 @@ def register(app: typer.Typer) -> None:
     group.command("health")(health)
     group.command("passport")(passport)
     group.command("verify")(verify)
-<<<<<<< HEAD
-=======
-    group.command("value")(value_pack)
-    group.command("compare")(compare_habits)
     group.command("wear")(wear)
->>>>>>> wear
     app.add_typer(group, name="battery")
 
 

@@ -87,10 +87,7 @@ class SessionState:
     discharge_left_kwh: float | None = None
     withheld: str = ""
     driver_share: float = 0.0
-<<<<<<< HEAD
-=======
     wear: Wear | None = None
->>>>>>> wear
 
     @property
     def floor_kwh(self) -> float:

@@ -187,11 +187,7 @@ def _vehicle(number: int) -> dict[str, Any]:
         "v2g": gives(number),
         "reserve_soc": 0.3,
         "target_soc": 0.85,
-<<<<<<< HEAD
-        "wear_per_kwh": 0.04,
         "battery": model.battery,
-=======
->>>>>>> wear
         "discharge_kwh_per_year": 3000,
         "driver_share": 0.3,
     }

@@ -24,38 +24,35 @@ Ints = NDArray[np.int64]
 class Visits:
     """N visits: one plug-in window of one vehicle each. Columns of length N; ``(N, T)`` where said.
 
-        ``arrive`` and ``depart`` are steps, half-open. ``charge_kw`` and ``discharge_kw`` may be ``(N,)``
-        or ``(N, T)`` [kW]. ``energy_kwh`` is in the battery at arrival, ``target_kwh`` wanted at
-        departure, within ``min_kwh``..``max_kwh``; NaN in one of these three is no target, no floor, no
-        cap. ``value_eur_per_kwh`` is the worth of each kWh left at departure, ``wear_eur_per_kwh`` the
-        cost of each kWh discharged (grid side).
+    ``arrive`` and ``depart`` are steps, half-open. ``charge_kw`` and ``discharge_kw`` may be ``(N,)``
+    or ``(N, T)`` [kW]. ``energy_kwh`` is in the battery at arrival, ``target_kwh`` wanted at
+    departure, within ``min_kwh``..``max_kwh``; NaN in one of these three is no target, no floor, no
+    cap. ``value_eur_per_kwh`` is the worth of each kWh left at departure, ``wear_eur_per_kwh`` the
+    cost of each kWh discharged (grid side).
 
-        A vehicle that arrives above ``max_kwh`` may stay there but not rise further. One that arrives
-        below ``min_kwh`` may not fall further, and every hour below it is penalised, so that it is
-        charged at once (see :class:`Penalties`).
+    A vehicle that arrives above ``max_kwh`` may stay there but not rise further. One that arrives
+    below ``min_kwh`` may not fall further, and every hour below it is penalised, so that it is
+    charged at once (see :class:`Penalties`).
 
-        The columns below may be absent. ``dwell_eur_per_kwh_h`` ``(N, B)`` is the slope of what holding
-        energy costs per hour plugged in: from the level ``dwell_kwh`` ``(N, B)`` beside it to the next (the
-        last: beyond, the first: below too); at the first level it is 0. Levels rise, slopes do not fall;
-        NaN at the end of a row is no level. It is counted at the end of every step of the stay.
+    The columns below may be absent. ``dwell_eur_per_kwh_h`` ``(N, B)`` is the slope of what holding
+    energy costs per hour plugged in: from the level ``dwell_kwh`` ``(N, B)`` beside it to the next (the
+    last: beyond, the first: below too); at the first level it is 0. Levels rise, slopes do not fall;
+    NaN at the end of a row is no level. It is counted at the end of every step of the stay.
 
-        A visit may come ``after`` another of the same vehicle: it begins with what that one left, less
-        ``trip_kwh``, and its ``energy_kwh`` is NaN. Its floor is 0 where there is none. What the trip takes
-        below the floor is ``Plan.trip_unmet_kwh``. It may be above its ``max_kwh`` only as far as the vehicle
-        would be if it never had power. ``value_eur_per_kwh`` counts where no visit follows.
+    A visit may come ``after`` another of the same vehicle: it begins with what that one left, less
+    ``trip_kwh``, and its ``energy_kwh`` is NaN. Its floor is 0 where there is none. What the trip takes
+    below the floor is ``Plan.trip_unmet_kwh``. It may be above its ``max_kwh`` only as far as the vehicle
+    would be if it never had power. ``value_eur_per_kwh`` counts where no visit follows.
 
-        ``depth_kwh`` ``(N,)`` is a range of energy in as many equal slices as ``depth_eur_per_kwh`` ``(N, J)``
-        has prices, which do not fall; NaN at the end of a row is no slice, a range of NaN none at all. A
-        cycle that goes down by d costs, for each kWh taken out of the cells, the price of the slice that it
-        is in, counted from the cycle's top. Cycles are counted on all visits of a vehicle together, closed
-        by the drive back to the first arrival. Only the exact method plans with it.
-    <<<<<<< HEAD
-    =======
+    ``depth_kwh`` ``(N,)`` is a range of energy in as many equal slices as ``depth_eur_per_kwh`` ``(N, J)``
+    has prices, which do not fall; NaN at the end of a row is no slice, a range of NaN none at all. A
+    cycle that goes down by d costs, for each kWh taken out of the cells, the price of the slice that it
+    is in, counted from the cycle's top. Cycles are counted on all visits of a vehicle together, closed
+    by the drive back to the first arrival. Only the exact method plans with it.
 
-    >>>>>>> wear
         Charging is 0 or at least ``min_charge_kw``, discharging 0 or at least ``min_discharge_kw``; 0 and NaN
-        are no least power. Where one of them is set the vehicle does not do both at once, and it does not
-        charge (discharge) in steps in which less than that is possible.
+    are no least power. Where one of them is set the vehicle does not do both at once, and it does not
+    charge (discharge) in steps in which less than that is possible.
     """
 
     id: tuple[str, ...]
