@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gridleaf.plan.master import Cells, Columns, shares
+from gridleaf.plan.cells import active_cells, split
+from gridleaf.plan.master import Columns, lines_of, mix, put
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Progress
 from gridleaf.plan.sweep import Sweeper, ranked
@@ -30,8 +31,60 @@ MARGIN = 0.05
 MOST_ROWS = 400
 """With more cells than this those that only have a limit get a row when it is met."""
 MOST_ROUNDS = 400
+INNER = 0.1
+"""Share of the gap that answers may be imprecise by."""
 PATIENCE = 20
 """Rounds without a smaller gap after which nothing better is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What groups do at some prices: draw ``flow`` ``(J, T)`` [kWh], which costs ``own`` ``(J,)`` besides [EUR].
+
+    ``least`` ``(J,)`` is what that and paying the prices costs at least [EUR]. ``recipe`` ``(J,)`` is what
+    the crowd needs to do it again.
+    """
+
+    flow: Floats
+    own: Floats
+    least: Floats
+    recipe: Any
+
+
+class Crowd(Protocol):
+    """Vehicles in groups ``(G,)``, each of the class ``kind``, that answer prices."""
+
+    count: int
+    kind: Ints
+
+    def sample(self, share: float) -> Ints:
+        """How much of each group is a share of all ``(G,)``."""
+
+    def ask(
+        self, group: Ints, at: Ints, prices: Floats, sample: Ints, precision: float
+    ) -> Answers:
+        """What the groups ``group`` ``(J,)`` do at the rows ``at`` ``(J,)`` of ``prices``, by samples of them."""
+
+
+class Vehicles:
+    """The crowd of vehicles that answer for themselves, exactly."""
+
+    def __init__(self, sweeper: Sweeper) -> None:
+        self.count = len(sweeper.fleet.cars)
+        self.kind = sweeper.fleet.kind
+        self.sweeper = sweeper
+
+    def sample(self, share: float) -> Ints:
+        """How many of each group are a share of all ``(G,)``."""
+        return self.sweeper.sample(share)
+
+    def ask(
+        self, group: Ints, at: Ints, prices: Floats, sample: Ints, precision: float
+    ) -> Answers:
+        """See :class:`Crowd`."""
+        flow, own = self.sweeper.ask(group, at, ranked(prices), sample)
+        least = own + (flow * prices[at]).sum(axis=1)
+        return Answers(flow, own, least, np.full(len(group), None))
 
 
 @dataclass(slots=True)
@@ -46,19 +99,22 @@ class Pool:
     group: Ints
     vector: Ints
     theta: Floats
+    recipe: Any
     asked: list[Floats]
 
     def keep(self, which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
         """Drop all other columns; the shares of each group sum to one again."""
         self.flow, self.own, self.group = self.flow[which], self.own[which], self.group[which]
         self.vector, self.theta = self.vector[which], self.theta[which]
+        self.recipe = self.recipe[which]
         total = np.bincount(self.group, weights=self.theta)
         self.theta = self.theta / total[self.group]
 
-    def add(self, flow: Floats, own: Floats, group: Ints, vector: int) -> None:
+    def add(self, answers: Answers, group: Ints, vector: int) -> None:
         """Add an answer of each of some groups."""
-        self.flow = np.concatenate((self.flow, flow))
-        self.own = np.concatenate((self.own, own))
+        self.flow = np.concatenate((self.flow, answers.flow))
+        self.own = np.concatenate((self.own, answers.own))
+        self.recipe = np.concatenate((self.recipe, answers.recipe))
         self.group = np.concatenate((self.group, group))
         self.vector = np.concatenate((self.vector, np.full(len(group), vector)))
         self.theta = np.concatenate((self.theta, np.zeros(len(group))))
@@ -127,34 +183,25 @@ class Coordinator:
     def __init__(
         self,
         net: Network,
-        sweeper: Sweeper,
+        crowd: Crowd,
         out_of_time: Callable[[], bool],
         progress: Callable[[Progress], None] | None = None,
         price: Floats | None = None,
     ) -> None:
-        fleet = sweeper.fleet
         self.net = net
-        self.sweeper = sweeper
-        self.count = max(len(fleet.cars), 1)
-        self.kind = fleet.kind
-        self.groups = len(fleet.begin)
+        self.crowd = crowd
+        self.count = max(crowd.count, 1)
+        self.kind = crowd.kind
+        self.groups = len(crowd.kind)
         none = np.zeros(0, dtype=np.int64)
         steps = net.load.shape[1]
-        self.pool = Pool(np.zeros((0, steps)), np.zeros(0), none, none, np.zeros(0), [])
+        self.pool = Pool(np.zeros((0, steps)), np.zeros(0), none, none, np.zeros(0), np.zeros(0, object), [])
         self.standing = Standing(net.buy.copy() if price is None else price)
         self._out_of_time = out_of_time
         self._progress = progress
         self._partial = int(net.needed.sum()) > MOST_ROWS
         first = net.needed & ~net.only_limits[:, None] if self._partial else net.needed
-        self.active = _in_blocks(net, first)
-        self._cells = active_cells(net, self.active, self.count)
-        self._fixed = np.zeros(net.needed.shape)
-        part = np.full(net.incidence.shape[1], -1, dtype=np.int64)
-        for m in np.flatnonzero(net.block >= 0):
-            start, stop = net.incidence.indptr[m : m + 2]
-            part[net.incidence.indices[start:stop]] = net.block[m]
-        self._part = part
-        self._weights = net.incidence.toarray()
+        self._activate(first, np.zeros(net.needed.shape))
         self._narrowed = False
         self._lowest = net.sell - net.over[:, None]
         self._highest = net.buy + net.over[:, None] + net.demand[:, None] / net.step_h
@@ -163,7 +210,7 @@ class Coordinator:
         """Leave the shares and prices for the next search."""
         memory.pool, memory.price = self.pool, self.standing.price
         memory.buy, memory.sell = self.net.buy, self.net.sell
-        memory.groups, memory.incidence = self.groups, self._weights
+        memory.groups, memory.incidence = self.groups, self.net.incidence.toarray()
 
     def recall(self, memory: Memory) -> None:
         """Start from a memory that fits; prices that followed the meters' follow them again."""
@@ -183,23 +230,24 @@ class Coordinator:
 
     def level(self, share: float, tolerance: float) -> None:
         """Ask a share of the fleet until its gap is below the tolerance."""
-        sample = self.sweeper.sample(share)
+        sample = self.crowd.sample(share)
         if len(self.pool.own):
-            self._ask_again(sample)
+            self._ask_again(sample, tolerance)
         self.standing = Standing(self.standing.price, rounds=self.standing.rounds)
         price = self.standing.price
         stuck = 0
         weight = SMOOTHING
         for _ in range(MOST_ROUNDS):
             before, last = self.standing.gap, self.standing.bound
-            flow, own = self._ask(price, sample)
+            precision = INNER * max(min(before, 1.0), tolerance)
+            answers = self._ask(price, sample, precision)
             if self.standing.gap <= tolerance or self._out_of_time():
                 return
             if self.standing.gap < 0.1 and not self._narrowed:
                 self._narrow()
             if self.standing.gap < 0.1 and not stuck:
                 self._forget()
-            self._add(price, flow, own)
+            self._add(price, answers)
             master_price = self._mix(tolerance, 0.1 ** min(stuck, 6))
             self._tell(share)
             if self.standing.gap <= tolerance:
@@ -231,7 +279,9 @@ class Coordinator:
 
     def _activate(self, active: NDArray[np.bool_], fixed: Floats) -> None:
         """Give these cells ``(M, T)`` rows in the master problem, the others a price as it is."""
-        self.active = _in_blocks(self.net, active)
+        line, step = np.nonzero(active)
+        self.active = line, step
+        self._lines = lines_of(line, step, self.net.incidence)
         self._fixed = np.where(active, 0.0, fixed)
         self._cells = active_cells(self.net, self.active, self.count)
 
@@ -252,53 +302,21 @@ class Coordinator:
         if met.any():
             self._activate((net.needed & ~inactive) | met, self._fixed)
 
-    def columns(self) -> tuple[Columns, Ints]:
-        """What the columns put into the active cells [kWh], and in which order they come ``(n,)``."""
-        line, step = self.active
-        flow, kind, block = self.pool.flow, self.kind[self.pool.group], self.net.block[line]
-        dense = int((block < 0).sum())
-        parts = np.unique(block[dense:])
-        if not len(parts):
-            order = np.arange(len(kind))
-        else:
-            order = np.argsort(self._part[kind], kind="stable")
-            flow, kind = flow[order], kind[order]
-        part = self._part[kind]
-        row = np.concatenate((dense + np.searchsorted(block[dense:], parts), [len(line)]))
-        column = np.searchsorted(part, parts)
-        column = np.append(column, np.searchsorted(part, parts[-1:], side="right"))
-        shared = flow[:, step[:dense]]
-        if self.net.incidence.shape != (1, 1):
-            shared = shared * self._weights[line[:dense]][:, kind].T
-        wide = int(np.diff(row).max(initial=0))
-        local = np.zeros((len(kind), wide))
-        if len(parts):
-            mine = np.searchsorted(parts, part).clip(max=len(parts) - 1)
-            at = row[mine][:, None] + np.arange(wide)
-            there = (at < row[mine + 1][:, None]) & (parts[mine] == part)[:, None]
-            at = np.where(there, at, 0)
-            local = np.where(
-                there,
-                np.take_along_axis(flow, step[at], axis=1) * self._weights[line[at], kind[:, None]],
-                0.0,
-            )
-        return Columns(np.ascontiguousarray(shared), local, row, column), order
+    def columns(self) -> Columns:
+        """The columns, for the master problem."""
+        pool = self.pool
+        none = np.zeros((self.net.incidence.shape[1], 0))
+        linear = self.net.price_of_classes(self._fixed) if self._fixed.any() else none
+        at = np.arange(len(pool.own))
+        return Columns(pool.flow, pool.own, at, pool.group, self.kind[pool.group], linear)
 
-    def entries(self, use: Ints) -> tuple[Ints, Ints, Floats]:
-        """What the columns ``use`` put into the active cells, as rows, positions in ``use`` and values."""
-        columns, order = self.columns()
-        place = np.full(len(order), -1)
-        place[use] = np.arange(len(use))
-        place = place[order]
-        kept = np.flatnonzero(place >= 0)
-        at, on = np.nonzero(columns.shared[kept])
-        parts = [(on, place[kept][at], columns.shared[kept][at, on])]
-        for b, (start, stop) in enumerate(pairwise(columns.column.tolist())):
-            mine = start + np.flatnonzero(place[start:stop] >= 0)
-            at, on = np.nonzero(columns.local[mine])
-            parts.append((on + columns.row[b], place[mine][at], columns.local[mine][at, on]))
-        rows, positions, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return rows, positions, values
+    def entries(self, use: Ints) -> Floats:
+        """What the columns ``use`` put into the active cells ``(n, R)`` [kWh]."""
+        columns = self.columns()
+        columns = columns._replace(at=columns.at[use], kind=columns.kind[use])
+        entries = np.empty((len(use), len(self._cells.rhs)))
+        put(columns, self._lines, 0, len(use), 0, entries.shape[1], entries)
+        return entries
 
     def own(self) -> Floats:
         """What each column costs besides ``(n,)`` [EUR], the cells without a row included."""
@@ -321,22 +339,23 @@ class Coordinator:
 
     def cost(self, theta: Floats) -> float:
         """What the mixture costs [EUR]: a plan of that cost exists."""
-        return float(theta @ self.pool.own) + self.net.cost(self.net.flows(self.drawn(theta)))
+        return float(theta @ self.pool.own) + float(
+            self.net.cost(self.net.flows(self.drawn(theta))).sum()
+        )
 
-    def _ask(self, price: Floats, sample: Ints) -> tuple[Floats, Floats]:
+    def _ask(self, price: Floats, sample: Ints, precision: float) -> Answers:
         """The answers of all groups; a better bound is noted."""
         classes = self.net.price_of_classes(price)
-        vectors = ranked(classes)
-        flow, own = self.sweeper.ask(np.arange(self.groups), self.kind, vectors, sample)
-        bound = float((flow * classes[self.kind]).sum() + own.sum()) + self.net.bound(price)
+        answers = self.crowd.ask(np.arange(self.groups), self.kind, classes, sample, precision)
+        bound = float(answers.least.sum() + self.net.bound(price).sum())
         self.standing.rounds += 1
         if bound > self.standing.bound:
             self.standing.bound, self.standing.price = bound, price
-        return flow, own
+        return answers
 
-    def _add(self, price: Floats, flow: Floats, own: Floats) -> None:
+    def _add(self, price: Floats, answers: Answers) -> None:
         self.pool.asked.append(self.net.price_of_classes(price))
-        self.pool.add(flow, own, np.arange(self.groups), len(self.pool.asked) - 1)
+        self.pool.add(answers, np.arange(self.groups), len(self.pool.asked) - 1)
 
     def polish(self) -> None:
         """Precise shares of the columns in use."""
@@ -353,30 +372,29 @@ class Coordinator:
     def _mix(self, tolerance: float, care: float) -> Floats:
         """Solve the master problem; prices of the lines ``(M, T)``."""
         pool, standing, count = self.pool, self.standing, self.count
-        columns, order = self.columns()
-        columns = replace(columns, shared=columns.shared / count, local=columns.local / count)
         gap = min(standing.gap, 10.0)
         known = np.isfinite(gap) and np.isfinite(standing.gap)
         scale = abs(standing.bound) / count
         distance = gap * scale if known else 3 * tolerance * scale
         if not known and not pool.theta.any():
             distance = float(np.abs(pool.own).sum() / count + scale)
-        found = shares(
-            columns,
-            self.own()[order] / count,
-            pool.group[order],
-            self.groups,
+        precision = care * min(0.1, max(gap if known else 1.0, tolerance / 2) / 10)
+        found = standing.price[self.active]
+        column, cell = np.array([0, len(pool.own)]), np.array([0, len(found)])
+        mix(
+            self.columns(),
+            self._lines,
             self._cells,
-            theta=pool.theta[order],
-            price=standing.price[self.active],
-            distance=max(distance, 1e-7),
-            precision=care * min(0.1, max(gap if known else 1.0, tolerance / 2) / 10),
+            split(self._cells, column, cell, np.array([0, self.groups])),
+            np.array([float(count)]),
+            theta=pool.theta,
+            price=found,
+            distance=np.array([max(distance, 1e-7)]),
+            precision=np.array([precision]),
         )
-        pool.theta = np.empty(len(order))
-        pool.theta[order] = found.theta
         standing.cost = min(standing.cost, self.cost(pool.theta))
         price = self._fixed.copy()
-        price[self.active] = found.price
+        price[self.active] = found
         if self._partial:
             self._widen(pool.theta)
         return price
@@ -396,7 +414,7 @@ class Coordinator:
         far = (reduced - least[pool.group] >= most) & (pool.theta <= 1e-3)
         pool.keep(~far)
 
-    def _ask_again(self, sample: Ints) -> None:
+    def _ask_again(self, sample: Ints, tolerance: float) -> None:
         """The columns in use, as a larger sample answers."""
         pool = self.pool
         most = np.zeros(self.groups)
@@ -405,58 +423,8 @@ class Coordinator:
         used, vector = np.unique(pool.vector, return_inverse=True)
         asked = [pool.asked[v] for v in used]
         classes = asked[0].shape[0]
-        vectors = ranked(np.concatenate(asked))
         at = vector * classes + self.kind[pool.group]
-        pool.flow, pool.own = self.sweeper.ask(pool.group, at, vectors, sample)
+        prices = np.concatenate(asked)
+        answers = self.crowd.ask(pool.group, at, prices, sample, INNER * tolerance)
+        pool.flow, pool.own, pool.recipe = answers.flow, answers.own, answers.recipe
         pool.vector, pool.asked = vector, asked
-
-
-def _in_blocks(net: Network, active: NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """The lines and steps of cells ``(M, T)``, shared ones first, then block by block."""
-    line, step = np.nonzero(active)
-    order = np.argsort(net.block[line], kind="stable")
-    return line[order].astype(np.int64), step[order].astype(np.int64)
-
-
-def active_cells(net: Network, active: tuple[Ints, Ints], count: int) -> Cells:
-    """The variables of the active cells, per vehicle of ``count``."""
-    line, step = active
-    hours = net.step_h[step]
-    low, high, load = net.low[active], net.high[active], net.load[active]
-    limit_in, limit_out = net.limit_in[active], net.limit_out[active]
-    buy, sell, over = net.buy[active], net.sell[active], net.over[line]
-    demand, so_far = net.demand[line], net.so_far[line]
-    cell = np.arange(len(line))
-    wide = count * 1.0 + high - low
-    least = 1e-4 * count
-    apart = (buy != sell) & (high > 0) & (low < 0)
-    both = ~apart
-    down = np.minimum(limit_out, wide - np.minimum(low, limit_in))
-    up = np.minimum(limit_in, wide + np.maximum(high, -limit_out))
-    shift = np.where(apart, 0.0, down)
-    peaking = (demand > 0) & (high > so_far * hours)
-    peak = np.full(len(line), -1)
-    peak[peaking] = np.arange(int(peaking.sum()))
-    beyond_in, beyond_out = high > limit_in, -low > limit_out
-    parts = [
-        (both, -1.0, np.where(high > 0, buy, sell), np.maximum(up + down, least), peak),
-        (apart, -1.0, buy, np.maximum(limit_in, least), peak),
-        (apart, 1.0, -sell, np.maximum(limit_out, least), cell * 0 - 1),
-        (beyond_in, -1.0, over + buy, np.full(len(line), np.inf), peak),
-        (beyond_out, 1.0, over - sell, np.full(len(line), np.inf), cell * 0 - 1),
-    ]
-    lines, peak_of = np.unique(line[peaking], return_inverse=True)
-    return Cells(
-        rhs=(-load - shift) / count,
-        at=np.concatenate([cell[where] for where, *_ in parts]),
-        sign=np.concatenate([np.full(int(where.sum()), sign) for where, sign, *_ in parts]),
-        cost=np.concatenate([cost[where] for where, _, cost, *_ in parts]),
-        upper=np.concatenate([upper[where] / count for where, _, _, upper, _ in parts]),
-        peak=np.concatenate([seen[where] for where, *_, seen in parts]),
-        peak_at=cell[peaking],
-        peak_of=peak_of,
-        hours=hours[peaking],
-        ceiling=((so_far * hours + shift) / count)[peaking],
-        charge=net.demand[lines],
-        first_over=int(both.sum() + 2 * apart.sum()),
-    )

@@ -5,488 +5,737 @@ to one, and the columns give the flows of the active cells (one line in one step
 predictor-corrector method, started from the last solution and stopped early, as in primal-dual column
 generation (Gondzio, Gonzalez-Brevis, Munari, EJOR 224, 2013). The normal matrix has one row for
 each active cell only: the sums of the shares and the peaks are eliminated first, and the columns of a
-group enter as differences from their mean, so that nothing cancels. Cells are shared by all columns
-or belong to one block (a part of the tree); the blocks are eliminated one by one, and what is left is
-dense in the shared cells.
+group enter as differences from their mean, so that nothing cancels.
 
-All numbers are per vehicle: energies [kWh], money [EUR].
+Under a tree the rows of its parts come first. A part is eliminated by itself, and what is left is dense in
+the few cells that all parts share, so the parts are worked on by several threads. :func:`mix` solves
+many problems side by side that share no cell, :func:`mix_together` one problem with shared cells.
+
+Money is per vehicle [EUR], the energy of a cell is per vehicle below it [kWh].
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from gridleaf.plan.compiled import compiled
 from gridleaf.plan.problem import Floats, Ints
 
 MOST_ITERATIONS = 80
 
+Share = Callable[[Callable[[slice], None], Ints], None]
+"""Does pieces of work of given sizes, on several threads."""
 
-@dataclass(frozen=True, slots=True)
-class Cells:
+
+class Cells(NamedTuple):
     """R active cells, V variables of their flows, Q cells under K peaks.
 
     Cell r: ``sum of theta x + sum of sign v = rhs[r]``. Variable v is in cell ``at[v]`` with ``sign`` (-1:
-    the vehicles draw it, +1: they give it), costs ``cost`` and is at most ``upper``; ``peak[v]`` is the
-    peak cell that sees it, or -1. Peak cell q is cell ``peak_at[q]`` and sees ``sum of v - hours[q] p +
-    w = ceiling[q]`` with the excess ``p`` of its line ``peak_of[q]`` over what is paid already, which
-    costs ``charge``. Variables from ``first_over`` on are beyond limits.
+    the vehicles draw it, +1: they give it), costs ``cost`` and is at most ``upper``; it is ``beyond`` a
+    limit or not. ``peak[v]`` is the peak cell that sees it, or -1. Peak cell q is cell ``peak_at[q]`` and
+    sees ``sum of v - hours[q] p + w = ceiling[q]`` with the excess ``p`` of its line ``peak_of[q]`` over what
+    is paid already, which costs ``charge``. ``scale[r]`` is the share of all vehicles that cell r is per
+    vehicle of; costs are multiplied by it.
     """
 
+    scale: Floats
     rhs: Floats
     at: Ints
     sign: Floats
     cost: Floats
     upper: Floats
+    beyond: Any
     peak: Ints
     peak_at: Ints
     peak_of: Ints
     hours: Floats
     ceiling: Floats
     charge: Floats
-    first_over: int
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """What n columns put into the active cells [kWh], R0 of them shared, the others in B blocks.
+class Split(NamedTuple):
+    """Where the problems begin and end in columns, cells, variables, peak cells, peaks and groups."""
 
-    ``shared`` is ``(n, R0)``. Block b has the rows ``row[b]..row[b + 1]``, all behind the shared ones,
-    and the columns ``column[b]..column[b + 1]``; ``local`` ``(n, L)`` is what these put into them, padded with
-    zeros. Columns of no block come first.
-    """
-
-    shared: Floats
-    local: Floats
-    row: Ints
     column: Ints
+    cell: Ints
+    variable: Ints
+    peak_cell: Ints
+    peak: Ints
+    group: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """The share of each column ``theta`` ``(n,)`` and the price of each active cell ``(R,)`` [EUR/kWh]."""
+class Columns(NamedTuple):
+    """n known answers out of a store: row ``at[j]`` of ``flow`` ``(S, T)`` [kWh] and ``own`` ``(S,)`` [EUR].
 
-    theta: Floats
-    price: Floats
-
-
-def shares(
-    columns: Columns,
-    cost: Floats,
-    group: Ints,
-    groups: int,
-    cells: Cells,
-    *,
-    theta: Floats,
-    price: Floats,
-    distance: float,
-    precision: float,
-) -> Shares:
-    """Nearly optimal shares of n columns, from the last ones.
-
-    Parameters
-    ----------
-    theta, price
-        Where to start: shares ``(n,)`` and prices ``(R,)``.
-    distance
-        How far the start may be from the optimum [EUR].
-    precision
-        Complementarity relative to the objective at which to stop.
+    Column j is of the group ``group[j]``, counted from 0 in each problem, and the class ``kind[j]``. What it
+    draws costs ``linear[kind[j]]`` ``(T,)`` [EUR/kWh] besides what the cells say.
     """
-    start = 0.9 * theta + 0.1 / np.bincount(group, minlength=groups)[group]
-    start /= np.bincount(group, weights=start, minlength=groups)[group]
-    theta, found = start.copy(), price.copy()
-    try:
-        _iterate(
-            columns.shared, columns.local, columns.row, columns.column, cost, group, groups,
-            cells.rhs, cells.at, cells.sign, cells.cost, cells.upper,
-            cells.peak, cells.peak_at, cells.peak_of, cells.hours, cells.ceiling, cells.charge,
-            cells.first_over, theta, found, distance, precision,
-        )  # fmt: skip
-        total = np.bincount(group, weights=theta, minlength=groups)
-        precise = bool(np.isfinite(found).all() and np.isfinite(total).all() and (total > 0).all())
-    except np.linalg.LinAlgError:
-        precise = False
-    if not precise:
-        return Shares(start, price)  # where it started is as good as it gets
-    return Shares(theta / total[group], found)
+
+    flow: Floats
+    own: Floats
+    at: Ints
+    group: Ints
+    kind: Ints
+    linear: Floats
+
+
+class Lines(NamedTuple):
+    """The line and step of each cell, and what share of each class a line carries, row by row."""
+
+    line: Ints
+    step: Ints
+    indptr: Any
+    indices: Any
+    weight: Floats
+
+
+def lines_of(line: Ints, step: Ints, incidence: csr_array) -> Lines:
+    """The cells ``(line, step)`` under an incidence ``(M, P)``."""
+    return Lines(line, step, incidence.indptr, incidence.indices, incidence.data)
+
+
+class Point(NamedTuple):
+    """An iterate: ``x`` are the shares, the variables, the peaks and their rests; ``z`` is below ``upper``.
+
+    ``s`` and ``q`` are the multipliers of ``x`` and ``z``, ``y`` those of the cells, peak cells and groups.
+    """
+
+    x: Floats
+    z: Floats
+    s: Floats
+    q: Floats
+    y: Floats
+    y_peak: Floats
+    y_group: Floats
+
+
+class Missing(NamedTuple):
+    """What is missing in the rows, and in the columns ``dual``, at an iterate."""
+
+    cell: Floats
+    peak_cell: Floats
+    whole: Floats
+    dual: Floats
+
+
+class System(NamedTuple):
+    """The normal matrix of an iterate, its own cells eliminated.
+
+    ``d`` are the weights of ``x``; ``work`` ``(n, W)`` are the weighted columns, less the ``centre``
+    ``(G, W)`` of their group, whose ``weight`` is the sum of theirs, in the own and in the shared cells.
+    ``factor`` ``(R, R)`` is that of the own cells, ``across`` ``(R, W - R)`` its inverse times their part
+    in the shared ones. ``t``, ``scaled``, ``r_group``, ``r_peak``, ``rs`` and ``rq`` are right sides.
+    """
+
+    d: Floats
+    weight: Floats
+    centre: Floats
+    work: Floats
+    seen_by: Floats
+    e: Floats
+    inner: Floats
+    factor: Floats
+    across: Floats
+    t: Floats
+    scaled: Floats
+    r_group: Floats
+    r_peak: Floats
+    rs: Floats
+    rq: Floats
+
+
+class Part(NamedTuple):
+    """One problem: its ``columns`` put ``into`` ``(n, W)`` its own cells and then the shared ones."""
+
+    into: Floats
+    group: Ints
+    cells: Cells
+    c: Floats
+    upper: Floats
+    point: Point
+    step: Point
+    missing: Missing
+    system: System
 
 
 @compiled
-def _gradient(
-    y: Floats, y_peak: Floats, at: Ints, sign: Floats, peak: Ints, peak_of: Ints, hours: Floats,
-    peaks: int, out: Floats,
+def put(columns: Columns, lines: Lines, begin: int, end: int, first: int, last: int, out: Floats) -> None:
+    """What columns ``begin..end`` put into the cells ``first..last``: the first of ``out`` ``(n, W)`` [kWh]."""
+    weight = np.zeros(columns.linear.shape[0])
+    for r in range(first, last):
+        row = range(lines.indptr[lines.line[r]], lines.indptr[lines.line[r] + 1])
+        for i in row:
+            weight[lines.indices[i]] = lines.weight[i]
+        for j in range(begin, end):
+            out[j - begin, r - first] = (
+                weight[columns.kind[j]] * columns.flow[columns.at[j], lines.step[r]]
+            )
+        for i in row:
+            weight[lines.indices[i]] = 0.0
+
+
+@compiled
+def _cells_of(cells: Cells, split: Split, b: int) -> Cells:
+    """The cells of one problem."""
+    r0, r1 = split.cell[b], split.cell[b + 1]
+    v0, v1 = split.variable[b], split.variable[b + 1]
+    q0, q1 = split.peak_cell[b], split.peak_cell[b + 1]
+    k0, k1 = split.peak[b], split.peak[b + 1]
+    return Cells(
+        cells.scale[r0:r1], cells.rhs[r0:r1], cells.at[v0:v1] - r0, cells.sign[v0:v1],
+        cells.cost[v0:v1], cells.upper[v0:v1], cells.beyond[v0:v1],
+        np.where(cells.peak[v0:v1] >= 0, cells.peak[v0:v1] - q0, -1), cells.peak_at[q0:q1] - r0,
+        cells.peak_of[q0:q1] - k0, cells.hours[q0:q1], cells.ceiling[q0:q1], cells.charge[k0:k1],
+    )  # fmt: skip
+
+
+@compiled
+def _words(n: int, wide: int, groups: int, rows: int, flows: int, peaks: int, peak_cells: int) -> int:
+    """How many numbers a problem works with."""
+    vectors = 17 * (n + flows + peaks + peak_cells) + 3 * rows + 6 * peak_cells + 5 * groups + peaks
+    return vectors + (2 * n + groups + rows) * wide
+
+
+@compiled
+def _part(n: int, wide: int, groups: int, group: Ints, cells: Cells, memory: Floats) -> Part:
+    """A problem with its working arrays, out of ``memory``."""
+    rows, flows = len(cells.rhs), len(cells.at)
+    peaks, peak_cells = len(cells.charge), len(cells.peak_at)
+    size = n + flows + peaks + peak_cells
+    end = 17 * size
+    vectors = memory[:end].reshape(17, size)
+    by_cell = memory[end : end + 3 * rows].reshape(3, rows)
+    end += 3 * rows
+    by_peak = memory[end : end + 6 * peak_cells].reshape(6, peak_cells)
+    end += 6 * peak_cells
+    by_group = memory[end : end + 5 * groups].reshape(5, groups)
+    end += 5 * groups
+    inner = memory[end : end + peaks]
+    end += peaks
+    into = memory[end : end + n * wide].reshape(n, wide)
+    end += n * wide
+    work = memory[end : end + n * wide].reshape(n, wide)
+    end += n * wide
+    centre = memory[end : end + groups * wide].reshape(groups, wide)
+    end += groups * wide
+    factor = memory[end : end + rows * rows].reshape(rows, rows)
+    end += rows * rows
+    across = memory[end : end + rows * (wide - rows)].reshape(rows, wide - rows)
+    v, c, p, g = vectors, by_cell, by_peak, by_group
+    return Part(
+        into, group, cells, v[0], v[1],
+        Point(v[2], v[3], v[4], v[5], c[0], p[0], g[0]),
+        Point(v[6], v[7], v[8], v[9], c[1], p[1], g[1]),
+        Missing(c[2], p[2], g[2], v[10]),
+        System(
+            v[11], g[3], centre, work, p[3], p[4], inner, factor, across, v[12], v[13], g[4], p[5],
+            v[14], v[15],
+        ),
+    )  # fmt: skip
+
+
+@compiled
+def _cost(part: Part, columns: Columns, j0: int, per: float) -> None:
+    """What columns, variables and peaks cost, and their upper bounds."""
+    n, cells = len(part.into), part.cells
+    flows, peaks = len(cells.at), len(cells.charge)
+    part.c[:] = 0.0
+    part.upper[:] = np.inf
+    for j in range(n):
+        total = columns.own[columns.at[j0 + j]]
+        kind, flow = columns.kind[j0 + j], columns.flow[columns.at[j0 + j]]
+        for t in range(columns.linear.shape[1]):
+            total += columns.linear[kind, t] * flow[t]
+        part.c[j] = total * per
+    part.c[n : n + flows] = cells.cost
+    part.c[n + flows : n + flows + peaks] = cells.charge
+    part.upper[n : n + flows] = cells.upper
+
+
+@compiled
+def _begin(part: Part, theta: Floats, price: Floats, made: Floats, distance: float) -> None:
+    """Prices that are feasible for all columns, and flows as they make them, kept off their bounds.
+
+    ``price`` ``(W,)`` are those of the own and the shared cells, ``made`` ``(R,)`` is what others put into
+    the own ones, and ``distance`` [EUR] how far each group may be from its optimum.
+    """
+    cells, point, c, upper = part.cells, part.point, part.c, part.upper
+    n, size, rows = len(part.into), len(c), len(cells.rhs)
+    flows, peaks, peak_cells = len(cells.at), len(cells.charge), len(cells.peak_at)
+    x, s, q, z = point.x, point.s, point.q, point.z
+    q[:] = 0.0
+    z[:] = np.inf
+    for r in range(rows):
+        point.y[r] = -price[r]
+    point.y_peak[:] = 0.0
+    point.y_group[:] = np.inf
+    x[:n] = theta
+    s[:n] = c[:n] + np.dot(part.into, price)
+    for j in range(n):
+        g = part.group[j]
+        point.y_group[g] = min(point.y_group[g], s[j])
+    for j in range(n):
+        s[j] += distance - point.y_group[part.group[j]]
+    for g in range(len(point.y_group)):
+        point.y_group[g] -= distance
+    drawn = made - cells.rhs
+    for r in range(rows):
+        for j in range(n):
+            drawn[r] += theta[j] * part.into[j, r]
+    x[n:] = 1e-3
+    for v in range(flows):
+        wanted = -cells.sign[v] * drawn[cells.at[v]]
+        if upper[n + v] < np.inf:
+            wanted = min(wanted, 0.95 * upper[n + v])
+            x[n + v] = max(wanted, 0.05 * upper[n + v])
+            z[n + v] = upper[n + v] - x[n + v]
+        elif not cells.beyond[v]:
+            x[n + v] = max(wanted, 1e-3)
+    for p in range(peak_cells):
+        above = (max(drawn[cells.peak_at[p]], 0.0) - cells.ceiling[p]) / cells.hours[p]
+        k = n + flows + cells.peak_of[p]
+        x[k] = max(x[k], above)
+    for p in range(peak_cells):
+        paid = cells.ceiling[p] + cells.hours[p] * x[n + flows + cells.peak_of[p]]
+        x[n + flows + peaks + p] = max(paid - max(drawn[cells.peak_at[p]], 0.0), 1e-3)
+    _gradient(point.y, point.y_peak, cells, s[n:])
+    for v in range(n, size):
+        reduced = c[v] - s[v]
+        least = 0.02 * (cells.scale[cells.at[v - n]] if v < n + flows else 1.0)
+        s[v] = max(reduced, 0.0) + least
+        if upper[v] < np.inf:
+            q[v] = max(-reduced, 0.0) + least
+
+
+@compiled
+def _miss(part: Part, y: Floats, made: Floats) -> tuple[float, float, float]:
+    """Fill in what is missing; complementarity, objective and the largest error of a row.
+
+    ``y`` ``(W,)`` are the multipliers of the own and shared cells, ``made`` ``(R,)`` is as in :func:`_begin`.
+    """
+    cells, point, missing, upper, c = part.cells, part.point, part.missing, part.upper, part.c
+    n, size, rows = len(part.into), len(c), len(cells.rhs)
+    x, s, q, dual = point.x, point.s, point.q, missing.dual
+    here = made.copy()
+    missing.peak_cell[:] = cells.ceiling
+    taken = np.zeros(len(missing.peak_cell))
+    for j in range(n):
+        for r in range(rows):
+            here[r] += x[j] * part.into[j, r]
+    _scatter(x[n:], cells, here, taken)
+    primal = 0.0
+    for r in range(rows):
+        missing.cell[r] = cells.rhs[r] - here[r]
+        primal = max(primal, abs(missing.cell[r]) * cells.scale[r])
+    for p in range(len(taken)):
+        missing.peak_cell[p] -= taken[p]
+        primal = max(primal, abs(missing.peak_cell[p]) * cells.scale[cells.peak_at[p]])
+    missing.whole[:] = 1.0
+    for j in range(n):
+        missing.whole[part.group[j]] -= x[j]
+    by_cell = np.dot(part.into, y)
+    for j in range(n):
+        dual[j] = c[j] - s[j] - by_cell[j] - point.y_group[part.group[j]]
+    _gradient(point.y, point.y_peak, cells, dual[n:])
+    gap, objective = 0.0, 0.0
+    for v in range(size):
+        gap += x[v] * s[v]
+        objective += c[v] * x[v]
+        if v >= n:
+            dual[v] = c[v] - s[v] + q[v] - dual[v]
+            if upper[v] < np.inf:
+                gap += point.z[v] * q[v]
+        if abs(dual[v]) <= 1e-12 * (abs(c[v]) + s[v] + q[v]):
+            dual[v] = 0.0  # rounding, which a weight without bound would blow up
+    return gap, objective, primal
+
+
+@compiled
+def _eliminate(part: Part, rest: Floats) -> bool:
+    """Factor the normal matrix of the own cells; what it leaves of the shared ones is added to ``rest``.
+
+    ``rest`` is ``(W - R, W - R)``. False if the matrix is not positive definite.
+    """
+    into, group, cells, point, system = part.into, part.group, part.cells, part.point, part.system
+    n, wide = into.shape
+    rows, flows, groups = len(cells.rhs), len(cells.at), len(system.weight)
+    d, weight, centre, work = system.d, system.weight, system.centre, system.work
+    for v in range(len(d)):
+        d[v] = 1.0 / (point.s[v] / point.x[v] + point.q[v] / point.z[v])
+    weight[:] = 0.0
+    centre[:] = 0.0
+    for j in range(n):
+        weight[group[j]] += d[j]
+        for r in range(wide):
+            centre[group[j], r] += d[j] * into[j, r]
+    for g in range(groups):
+        for r in range(wide):
+            centre[g, r] /= weight[g]
+    for j in range(n):
+        root = np.sqrt(d[j])
+        for r in range(wide):
+            work[j, r] = root * (into[j, r] - centre[group[j], r])
+    matrix = np.dot(work.T, work)
+    _add_variables(part, matrix, flows, n)
+    for r in range(rows):
+        matrix[r, r] += 1e-14
+    if rows:
+        if not _cholesky(np.ascontiguousarray(matrix[:rows, :rows]), system.factor):
+            return False
+        across, factor = system.across, system.factor
+        for r in range(rows):
+            for i in range(wide - rows):
+                across[r, i] = matrix[r, rows + i]
+            for o in range(r):
+                for i in range(wide - rows):
+                    across[r, i] -= factor[r, o] * across[o, i]
+            for i in range(wide - rows):
+                across[r, i] /= factor[r, r]
+        if wide > rows:
+            matrix[rows:, rows:] -= np.dot(across.T, across)
+    rest += matrix[rows:, rows:]
+    return True
+
+
+@compiled
+def _add_variables(part: Part, matrix: Floats, flows: int, n: int) -> None:
+    """The part of variables and peaks in the normal matrix of the own cells."""
+    cells, d = part.cells, part.system.d
+    seen_by, e, inner = part.system.seen_by, part.system.e, part.system.inner
+    peaks, peak_cells = len(cells.charge), len(cells.peak_at)
+    peak_at, peak_of, hours = cells.peak_at, cells.peak_of, cells.hours
+    seen_by[:] = 0.0
+    inner[:] = 0.0
+    for v in range(flows):
+        if cells.peak[v] >= 0:
+            seen_by[cells.peak[v]] += d[n + v]
+        else:
+            matrix[cells.at[v], cells.at[v]] += d[n + v]
+    for p in range(peak_cells):
+        free = d[n + flows + peaks + p]
+        e[p] = seen_by[p] + free
+        matrix[peak_at[p], peak_at[p]] += seen_by[p] * free / e[p]
+        inner[peak_of[p]] += hours[p] * hours[p] / e[p]
+    for k in range(peaks):
+        inner[k] = d[n + flows + k] / (1.0 + d[n + flows + k] * inner[k])
+    for p in range(peak_cells):
+        for o in range(peak_cells):
+            if peak_of[p] == peak_of[o]:
+                matrix[peak_at[p], peak_at[o]] += (
+                    inner[peak_of[p]] * seen_by[p] * hours[p] / e[p] * seen_by[o] * hours[o] / e[o]
+                )
+
+
+@compiled
+def _cholesky(matrix: Floats, factor: Floats) -> bool:
+    """The lower triangular factor; false where the matrix is not positive definite."""
+    try:
+        factor[:] = np.linalg.cholesky(matrix)
+    except Exception:  # noqa: BLE001
+        return False
+    return True
+
+
+@compiled
+def _aim(part: Part, target: float) -> None:
+    """Aim at complementarities of zero, or after a first step at ``target``, with its second order."""
+    point, step, upper = part.point, part.step, part.upper
+    rs, rq = part.system.rs, part.system.rq
+    for v in range(len(rs)):
+        rs[v] = target - point.x[v] * point.s[v]
+        rq[v] = 0.0
+        if target > 0.0:
+            rs[v] -= step.x[v] * step.s[v]
+        if upper[v] < np.inf:
+            rq[v] = target - point.z[v] * point.q[v]
+            if target > 0.0:
+                rq[v] += step.x[v] * step.q[v]
+
+
+@compiled
+def _forward(part: Part, rest: Floats) -> None:
+    """Newton's step, as far as the own cells go; what is left for the shared ones is added to ``rest``."""
+    cells, point, missing, system = part.cells, part.point, part.missing, part.system
+    n, rows, peak_cells = len(part.into), len(cells.rhs), len(cells.peak_at)
+    t, scaled, rs, rq = system.t, system.scaled, system.rs, system.rq
+    for v in range(len(t)):
+        t[v] = missing.dual[v] - rs[v] / point.x[v] + rq[v] / point.z[v]
+        scaled[v] = system.d[v] * t[v]
+    root = np.empty(n)
+    system.r_group[:] = missing.whole
+    for j in range(n):
+        system.r_group[part.group[j]] += scaled[j]
+        root[j] = np.sqrt(system.d[j]) * t[j]
+    seen = np.dot(root, system.work) - np.dot(missing.whole, system.centre)
+    y = part.step.y
+    for r in range(rows):
+        y[r] = missing.cell[r] + seen[r]
+    system.r_peak[:] = missing.peak_cell
+    _scatter(scaled[n:], cells, y, system.r_peak)
+    _solve_peaks(system.r_peak, system, cells, part.step.y_peak, np.empty(len(cells.charge)))
+    for p in range(peak_cells):
+        y[cells.peak_at[p]] += system.seen_by[p] * part.step.y_peak[p]
+    factor = system.factor
+    for i in range(rows):
+        left = y[i]
+        for j in range(i):
+            left -= factor[i, j] * y[j]
+        y[i] = left / factor[i, i]
+    for i in range(len(rest)):
+        rest[i] += seen[rows + i]
+    for r in range(rows):
+        for i in range(len(rest)):
+            rest[i] -= system.across[r, i] * y[r]
+
+
+@compiled
+def _backward(part: Part, shared: Floats) -> None:
+    """The rest of Newton's step, from that of the multipliers of the shared cells."""
+    cells, point, system, step = part.cells, part.point, part.system, part.step
+    n, size, rows = len(part.into), len(part.c), len(cells.rhs)
+    flows, peaks, peak_cells = len(cells.at), len(cells.charge), len(cells.peak_at)
+    d, factor, r_group = system.d, system.factor, system.r_group
+    y = np.empty(rows + len(shared))
+    y[:rows] = step.y
+    y[rows:] = shared
+    for r in range(rows):
+        for i in range(len(shared)):
+            y[r] -= system.across[r, i] * shared[i]
+    for i in range(rows - 1, -1, -1):
+        y[i] /= factor[i, i]
+        for j in range(i):
+            y[j] -= factor[i, j] * y[i]
+    step.y[:] = y[:rows]
+    for p in range(peak_cells):
+        system.r_peak[p] += system.seen_by[p] * y[cells.peak_at[p]]
+    sums = np.empty(peaks)
+    _solve_peaks(system.r_peak, system, cells, step.y_peak, sums)
+    moved = np.dot(system.work, y)
+    for g in range(len(r_group)):
+        r_group[g] /= system.weight[g]
+    for j in range(n):
+        step.x[j] = np.sqrt(d[j]) * moved[j] + d[j] * (r_group[part.group[j]] - system.t[j])
+    step.y_group[:] = r_group - np.dot(system.centre, y)
+    _gradient(step.y, step.y_peak, cells, step.x[n:])
+    for v in range(n, size):
+        step.x[v] = d[v] * step.x[v] - system.scaled[v]
+    for k in range(peaks):  # the same, without differences of large numbers
+        step.x[n + flows + k] = -system.inner[k] * sums[k] - system.scaled[n + flows + k]
+    for v in range(size):
+        step.s[v] = (system.rs[v] - point.s[v] * step.x[v]) / point.x[v]
+        step.q[v] = (system.rq[v] + point.q[v] * step.x[v]) / point.z[v]
+
+
+@compiled
+def _longest(part: Part, a: float, b: float) -> tuple[float, float]:
+    """The longest steps up to ``a`` and ``b`` that leave all positive: of what is taken, of multipliers."""
+    point, step, n = part.point, part.step, len(part.into)
+    for v in range(len(part.c)):
+        if point.x[v] + a * step.x[v] < 0.0:
+            a = -point.x[v] / step.x[v]
+        if point.s[v] + b * step.s[v] < 0.0:
+            b = -point.s[v] / step.s[v]
+    for v in range(n, n + len(part.cells.at)):
+        if point.z[v] - a * step.x[v] < 0.0:
+            a = point.z[v] / step.x[v]
+        if point.q[v] + b * step.q[v] < 0.0:
+            b = -point.q[v] / step.q[v]
+    return a, b
+
+
+@compiled
+def _after(part: Part, a: float, b: float) -> float:
+    """The complementarity after steps."""
+    point, step, total = part.point, part.step, 0.0
+    for v in range(len(part.c)):
+        total += (point.x[v] + a * step.x[v]) * (point.s[v] + b * step.s[v])
+        if part.upper[v] < np.inf:
+            total += (point.z[v] - a * step.x[v]) * (point.q[v] + b * step.q[v])
+    return total
+
+
+@compiled
+def _move(part: Part, a: float, b: float) -> None:
+    """Take the steps."""
+    point, step = part.point, part.step
+    for v in range(len(part.c)):
+        point.x[v] += a * step.x[v]
+        point.z[v] = part.upper[v] - point.x[v]
+        point.s[v] += b * step.s[v]
+        point.q[v] += b * step.q[v]
+    for r in range(len(point.y)):
+        point.y[r] += b * step.y[r]
+    for p in range(len(point.y_peak)):
+        point.y_peak[p] += b * step.y_peak[p]
+    for g in range(len(point.y_group)):
+        point.y_group[g] += b * step.y_group[g]
+
+
+@compiled
+def _count(part: Part) -> int:
+    """How many products the complementarity is the sum of."""
+    number = len(part.c)
+    for v in range(len(part.cells.at)):
+        number += part.cells.upper[v] < np.inf
+    return number
+
+
+@compiled
+def _with_some_of_each(theta: Floats, group: Ints, groups: int) -> Floats:
+    """Shares with a bit of every column."""
+    total, number = np.zeros(groups), np.zeros(groups)
+    for j in range(len(theta)):
+        total[group[j]] += theta[j]
+        number[group[j]] += 1.0
+    result = np.empty(len(theta))
+    for j in range(len(theta)):
+        g = group[j]
+        known = 0.9 * theta[j] / total[g] if total[g] > 0.0 else 0.9 / number[g]
+        result[j] = known + 0.1 / number[g]
+    return result
+
+
+@compiled
+def _shares(part: Part, theta: Floats) -> bool:
+    """Write the shares, those of each group made to sum to one; false where they are no numbers."""
+    total = np.zeros(len(part.point.y_group))
+    for j in range(len(part.into)):
+        total[part.group[j]] += part.point.x[j]
+    good = True
+    for j in range(len(part.into)):
+        share = part.point.x[j] / total[part.group[j]]
+        good = good and np.isfinite(share)
+        theta[j] = share
+    return good
+
+
+def mix(
+    columns: Columns,
+    lines: Lines,
+    cells: Cells,
+    split: Split,
+    count: Floats,
+    *,
+    theta: Floats,
+    price: Floats,
+    distance: Floats,
+    precision: Floats,
+    share: Share | None = None,
+) -> None:
+    """Nearly optimal shares ``theta`` ``(n,)`` and prices of the cells ``price`` ``(R,)``, from the last ones.
+
+    Parameters
+    ----------
+    count
+        Vehicles of each problem ``(B,)``, which its columns are divided by.
+    theta, price
+        Where to start, and the result.
+    distance
+        How far each start may be from its optimum ``(B,)`` [EUR per vehicle].
+    precision
+        Complementarity relative to the objective at which to stop ``(B,)``.
+    """
+
+    def work(piece: slice) -> None:
+        _mix(
+            piece.start, piece.stop, columns, lines, cells, split, count, theta, price,
+            distance, precision,
+        )  # fmt: skip
+
+    if share is None:
+        work(slice(0, len(count)))
+    else:
+        share(work, np.diff(split.column) * (np.diff(split.cell) + 4))
+
+
+@compiled
+def _mix(
+    start: int, stop: int, columns: Columns, lines: Lines, cells: Cells, split: Split, count: Floats,
+    theta: Floats, price: Floats, distance: Floats, precision: Floats,
 ) -> None:  # fmt: skip
+    """The problems ``start..stop`` one after the other."""
+    nothing, square = np.zeros(0), np.zeros((0, 0))
+    for b in range(start, stop):
+        j0, j1, r0, r1 = split.column[b], split.column[b + 1], split.cell[b], split.cell[b + 1]
+        n, rows, groups = j1 - j0, r1 - r0, split.group[b + 1] - split.group[b]
+        own = _cells_of(cells, split, b)
+        words = _words(n, rows, groups, rows, len(own.at), len(own.charge), len(own.peak_at))
+        part = _part(n, rows, groups, columns.group[j0:j1], own, np.empty(words))
+        put(columns, lines, j0, j1, r0, r1, part.into)
+        for j in range(n):
+            for r in range(rows):
+                part.into[j, r] /= count[b]
+        _cost(part, columns, j0, 1.0 / count[b])
+        first = _with_some_of_each(theta[j0:j1], part.group, groups)
+        made, point = np.zeros(rows), part.point
+        _begin(part, first, price[r0:r1], made, distance[b] * min(0.1, 3.2 / groups))
+        largest = 1.0
+        for r in range(rows):
+            largest = max(largest, 1.0 + abs(own.rhs[r]))
+        number = _count(part)
+        for _ in range(MOST_ITERATIONS):
+            gap, objective, primal = _miss(part, point.y, made)
+            if gap <= precision[b] * abs(objective) and primal <= precision[b] * largest:
+                break
+            if not _eliminate(part, square):
+                break
+            _aim(part, 0.0)
+            _forward(part, nothing)
+            _backward(part, nothing)
+            a, c = _longest(part, 1.0, 1.0)
+            _aim(part, gap / number * (_after(part, a, c) / gap) ** 3)
+            _forward(part, nothing)
+            _backward(part, nothing)
+            if not np.isfinite(part.step.x.sum() + part.step.s.sum() + part.step.y.sum()):
+                break  # as precise as it gets
+            a, c = _longest(part, 1.0 / 0.99, 1.0 / 0.99)
+            _move(part, min(0.99 * a, 1.0), min(0.99 * c, 1.0))
+        if np.isfinite(point.y.sum()) and _shares(part, theta[j0:j1]):
+            for r in range(rows):
+                price[r0 + r] = -point.y[r]
+        else:  # where it started is as good as it gets
+            theta[j0:j1] = first
+
+
+@compiled
+def _gradient(y: Floats, y_peak: Floats, cells: Cells, out: Floats) -> None:
     """The rows' multipliers as seen by the variables besides the shares: variables, peaks, rests."""
-    count = len(at)
+    count, peaks = len(cells.at), len(cells.charge)
     for v in range(count):
-        out[v] = sign[v] * y[at[v]]
-        if peak[v] >= 0:
-            out[v] += y_peak[peak[v]]
+        out[v] = cells.sign[v] * y[cells.at[v]]
+        if cells.peak[v] >= 0:
+            out[v] += y_peak[cells.peak[v]]
     for k in range(peaks):
         out[count + k] = 0.0
-    for p in range(len(peak_of)):
-        out[count + peak_of[p]] -= hours[p] * y_peak[p]
+    for p in range(len(cells.peak_of)):
+        out[count + cells.peak_of[p]] -= cells.hours[p] * y_peak[p]
         out[count + peaks + p] = y_peak[p]
 
 
 @compiled
-def _scatter(
-    x: Floats, at: Ints, sign: Floats, peak: Ints, peak_of: Ints, hours: Floats, peaks: int,
-    cell: Floats, peak_cell: Floats,
-) -> None:  # fmt: skip
+def _scatter(x: Floats, cells: Cells, cell: Floats, peak_cell: Floats) -> None:
     """Add what the variables besides the shares put into the rows."""
-    count = len(at)
+    count, peaks = len(cells.at), len(cells.charge)
     for v in range(count):
-        cell[at[v]] += sign[v] * x[v]
-        if peak[v] >= 0:
-            peak_cell[peak[v]] += x[v]
-    for p in range(len(peak_of)):
-        peak_cell[p] += x[count + peaks + p] - hours[p] * x[count + peak_of[p]]
+        cell[cells.at[v]] += cells.sign[v] * x[v]
+        if cells.peak[v] >= 0:
+            peak_cell[cells.peak[v]] += x[v]
+    for p in range(len(cells.peak_of)):
+        peak_cell[p] += x[count + peaks + p] - cells.hours[p] * x[count + cells.peak_of[p]]
 
 
 @compiled
-def _longest(x: Floats, dx: Floats, most: float) -> float:
-    """The longest step up to ``most`` that leaves all of ``x`` positive."""
-    for i in range(len(x)):
-        if x[i] + most * dx[i] < 0.0:
-            most = -x[i] / dx[i]
-    return most
-
-
-@compiled
-def _solve_peaks(
-    r: Floats, e: Floats, inner: Floats, peak_of: Ints, hours: Floats, out: Floats, sums: Floats
-) -> None:
+def _solve_peaks(r: Floats, system: System, cells: Cells, out: Floats, sums: Floats) -> None:
     """The inverse of the peak rows' block, diagonal and one product for each peak, times ``r``."""
+    e, peak_of, hours = system.e, cells.peak_of, cells.hours
     sums[:] = 0.0
     for p in range(len(e)):
         out[p] = r[p] / e[p]
         sums[peak_of[p]] += hours[p] * out[p]
     for p in range(len(e)):
-        out[p] -= inner[peak_of[p]] * sums[peak_of[p]] * hours[p] / e[p]
-
-
-@compiled
-def _substitute(factor: Floats, y: Floats) -> None:
-    """Solve with a lower triangular factor and its transpose, in place."""
-    count = len(y)
-    for i in range(count):
-        rest = y[i]
-        for j in range(i):
-            rest -= factor[i, j] * y[j]
-        y[i] = rest / factor[i, i]
-    for i in range(count - 1, -1, -1):
-        y[i] /= factor[i, i]
-        for j in range(i):
-            y[j] -= factor[i, j] * y[i]
-
-
-@compiled
-def _made(x: Floats, shared: Floats, local: Floats, row: Ints, column: Ints, rows: int) -> Floats:
-    """What shares of the columns put into the rows."""
-    out = np.zeros(rows)
-    out[: shared.shape[1]] = np.dot(x, shared)
-    for b in range(len(row) - 1):
-        for j in range(column[b], column[b + 1]):
-            for r in range(row[b], row[b + 1]):
-                out[r] += x[j] * local[j, r - row[b]]
-    return out
-
-
-@compiled
-def _seen(y: Floats, shared: Floats, local: Floats, row: Ints, column: Ints) -> Any:
-    """What multipliers of the rows are to the columns."""
-    out = np.dot(shared, y[: shared.shape[1]])
-    for b in range(len(row) - 1):
-        for j in range(column[b], column[b + 1]):
-            for r in range(row[b], row[b + 1]):
-                out[j] += y[r] * local[j, r - row[b]]
-    return out
-
-
-@compiled
-def _factor(
-    matrix: Floats, shared: Floats, local: Floats, diagonal: Floats, row: Ints, column: Ints,
-    factors: Floats, across: Floats,
-) -> Any:  # fmt: skip
-    """Eliminate the blocks; the factor of what is left.
-
-    ``shared`` and ``local`` are weighted columns, ``matrix`` ``(R0, R0)`` the shared part of the normal
-    matrix. Filled are the ``factors`` ``(B, L, L)`` of the blocks and ``across`` ``(R - R0, R0)``: the inverse
-    of each factor times its rows' part in the shared columns.
-    """
-    dense = shared.shape[1]
-    for b in range(len(row) - 1):
-        size, own = row[b + 1] - row[b], factors[b]
-        some = np.ascontiguousarray(local[column[b] : column[b + 1], :size])
-        own[:size, :size] = np.dot(some.T, some)
-        for r in range(size):
-            own[r, r] += diagonal[row[b] + r] + 1e-14
-        own[:size, :size] = np.linalg.cholesky(np.ascontiguousarray(own[:size, :size]))
-        part = np.dot(some.T, shared[column[b] : column[b + 1]])
-        for r in range(size):
-            for o in range(r):
-                for i in range(dense):
-                    part[r, i] -= own[r, o] * part[o, i]
-            for i in range(dense):
-                part[r, i] /= own[r, r]
-        across[row[b] - dense : row[b + 1] - dense] = part
-    if len(across):
-        matrix -= np.dot(across.T, across)
-    for r in range(dense):
-        matrix[r, r] += 1e-14
-    return np.linalg.cholesky(matrix)
-
-
-@compiled
-def _solve(factor: Floats, factors: Floats, across: Floats, row: Ints, y: Floats) -> None:
-    """Solve with the factors of :func:`_factor`, in place."""
-    dense = len(factor)
-    for b in range(len(row) - 1):
-        for r in range(row[b], row[b + 1]):
-            rest = y[r]
-            for o in range(row[b], r):
-                rest -= factors[b, r - row[b], o - row[b]] * y[o]
-            y[r] = rest / factors[b, r - row[b], r - row[b]]
-    if len(across):
-        y[:dense] -= np.dot(y[dense:], across)
-    _substitute(factor, y[:dense])
-    if len(across):
-        y[dense:] -= np.dot(across, y[:dense])
-    for b in range(len(row) - 1):
-        for r in range(row[b + 1] - 1, row[b] - 1, -1):
-            y[r] /= factors[b, r - row[b], r - row[b]]
-            for o in range(row[b], r):
-                y[o] -= factors[b, r - row[b], o - row[b]] * y[r]
-
-
-@compiled
-def _iterate(
-    shared: Floats, local: Floats, row: Ints, column: Ints, cost: Floats, group: Ints, groups: int,
-    rhs: Floats, at: Ints, sign: Floats, flow_cost: Floats, flow_upper: Floats,
-    peak: Ints, peak_at: Ints, peak_of: Ints, hours: Floats,
-    ceiling: Floats, charge: Floats, first_over: int, theta: Floats, price: Floats,
-    distance: float, precision: float,
-) -> None:  # fmt: skip
-    """The interior point iterations; ``theta`` and ``price`` are where to start, and the result."""
-    n, dense = shared.shape
-    wide, rows = local.shape[1], len(rhs)
-    flows, peaks, peak_cells = len(at), len(charge), len(peak_at)
-    rest = flows + peaks + peak_cells
-    size = n + rest
-    c, upper = np.zeros(size), np.full(size, np.inf)
-    c[:n], c[n : n + flows], c[n + flows : n + flows + peaks] = cost, flow_cost, charge
-    upper[n : n + flows] = flow_upper
-    y, y_peak, y_group = -price, np.zeros(peak_cells), np.full(groups, np.inf)
-    x, s, q = np.empty(size), np.empty(size), np.zeros(size)
-
-    # a bit of every column, and prices that are feasible for all of them
-    x[:n] = theta
-    s[:n] = cost + _seen(price, shared, local, row, column)
-    for j in range(n):
-        y_group[group[j]] = min(y_group[group[j]], s[j])
-    for j in range(n):
-        s[j] += 0.1 * distance - y_group[group[j]]
-    y_group -= 0.1 * distance
-    # flows as the columns make them, kept off their bounds
-    drawn = _made(theta, shared, local, row, column, rows) - rhs
-    x[n:] = 1e-3
-    for v in range(flows):
-        wanted = -sign[v] * drawn[at[v]]
-        if upper[n + v] < np.inf:
-            wanted = min(wanted, 0.95 * upper[n + v])
-            x[n + v] = max(wanted, 0.05 * upper[n + v])
-        elif v < first_over:
-            x[n + v] = max(wanted, 1e-3)
-    for p in range(peak_cells):
-        above = (max(drawn[peak_at[p]], 0.0) - ceiling[p]) / hours[p]
-        k = n + flows + peak_of[p]
-        x[k] = max(x[k], above)
-    for p in range(peak_cells):
-        held = ceiling[p] + hours[p] * x[n + flows + peak_of[p]] - max(drawn[peak_at[p]], 0.0)
-        x[n + flows + peaks + p] = max(held, 1e-3)
-    seen = np.zeros(rest)
-    _gradient(y, y_peak, at, sign, peak, peak_of, hours, peaks, seen)
-    bounded = 0
-    for v in range(n, size):
-        reduced = c[v] - seen[v - n]
-        s[v] = max(reduced, 0.0) + 0.02
-        if upper[v] < np.inf:
-            q[v] = max(-reduced, 0.0) + 0.02
-            bounded += 1
-
-    largest = 1.0 + (np.abs(rhs).max() if rows else 0.0)
-    z, d, t = np.full(size, np.inf), np.empty(size), np.empty(size)
-    rs, rq, dual, scaled = np.empty(size), np.zeros(size), np.empty(size), np.empty(size)
-    dx, ds, dq = np.zeros(size), np.zeros(size), np.zeros(size)
-    work, work_local, root = np.empty((n, dense)), np.empty((n, wide)), np.empty(n)
-    block = np.full(groups, -1)
-    for part in range(len(row) - 1):
-        for j in range(column[part], column[part + 1]):
-            block[group[j]] = part
-    factors = np.empty((len(row) - 1, wide, wide))
-    across = np.empty((rows - dense, dense))
-    iteration = 0
-    while iteration < MOST_ITERATIONS:
-        # what is missing in the rows and columns
-        cell = rhs - _made(x[:n], shared, local, row, column, rows)
-        peak_cell = ceiling.copy()
-        made, made_peak = np.zeros(rows), np.zeros(peak_cells)
-        _scatter(x[n:], at, sign, peak, peak_of, hours, peaks, made, made_peak)
-        cell -= made
-        peak_cell -= made_peak
-        whole = np.ones(groups)
-        for j in range(n):
-            whole[group[j]] -= x[j]
-        by_cell = _seen(y, shared, local, row, column)
-        for j in range(n):
-            dual[j] = c[j] - s[j] - by_cell[j] - y_group[group[j]]
-        _gradient(y, y_peak, at, sign, peak, peak_of, hours, peaks, seen)
-        gap, objective = 0.0, 0.0
-        for v in range(size):
-            gap += x[v] * s[v]
-            objective += c[v] * x[v]
-            if v >= n:
-                dual[v] = c[v] - s[v] + q[v] - seen[v - n]
-                if upper[v] < np.inf:
-                    z[v] = upper[v] - x[v]
-                    gap += z[v] * q[v]
-            if abs(dual[v]) <= 1e-12 * (abs(c[v]) + s[v] + q[v]):
-                dual[v] = 0.0  # rounding, which a weight without bound would blow up
-        primal = 0.0
-        for r in range(rows):
-            primal = max(primal, abs(cell[r]))
-        for p in range(peak_cells):
-            primal = max(primal, abs(peak_cell[p]))
-        if gap <= precision * abs(objective) and primal <= precision * largest:
-            break
-        iteration += 1
-        mu = gap / (size + bounded)
-
-        # the normal matrix of the active cells
-        weight, centre = np.zeros(groups), np.zeros((groups, dense))
-        centre_local = np.zeros((groups, wide))
-        for v in range(size):
-            d[v] = 1.0 / (s[v] / x[v] + q[v] / z[v])
-        for j in range(n):
-            weight[group[j]] += d[j]
-            for r in range(dense):
-                centre[group[j], r] += d[j] * shared[j, r]
-            for r in range(wide):
-                centre_local[group[j], r] += d[j] * local[j, r]
-        for g in range(groups):
-            for r in range(dense):
-                centre[g, r] /= weight[g]
-            for r in range(wide):
-                centre_local[g, r] /= weight[g]
-        for j in range(n):
-            root[j] = np.sqrt(d[j])
-            for r in range(dense):
-                work[j, r] = root[j] * (shared[j, r] - centre[group[j], r])
-            for r in range(wide):
-                work_local[j, r] = root[j] * (local[j, r] - centre_local[group[j], r])
-        matrix = np.dot(work.T, work)
-        seen_by, e, inner = np.zeros(peak_cells), np.empty(peak_cells), np.zeros(peaks)
-        diagonal = np.zeros(rows)
-        for v in range(flows):
-            if peak[v] >= 0:
-                seen_by[peak[v]] += d[n + v]
-            else:
-                diagonal[at[v]] += d[n + v]
-        for r in range(dense):
-            matrix[r, r] += diagonal[r]
-        for p in range(peak_cells):
-            free = d[n + flows + peaks + p]
-            e[p] = seen_by[p] + free
-            matrix[peak_at[p], peak_at[p]] += seen_by[p] * free / e[p]
-            inner[peak_of[p]] += hours[p] * hours[p] / e[p]
-        for k in range(peaks):
-            inner[k] = d[n + flows + k] / (1.0 + d[n + flows + k] * inner[k])
-        for p in range(peak_cells):
-            for o in range(peak_cells):
-                if peak_of[p] == peak_of[o]:
-                    matrix[peak_at[p], peak_at[o]] += (
-                        inner[peak_of[p]] * seen_by[p] * hours[p] / e[p]
-                        * seen_by[o] * hours[o] / e[o]
-                    )  # fmt: skip
-        factor = _factor(matrix, work, work_local, diagonal, row, column, factors, across)
-
-        for corrector in range(2):
-            if corrector == 0:
-                for v in range(size):
-                    rs[v] = -x[v] * s[v]
-                    rq[v] = -z[v] * q[v] if upper[v] < np.inf else 0.0
-            else:
-                a = _longest(x, dx, _longest(z[n:], -dx[n:], 1.0))
-                b = _longest(s, ds, _longest(q[n : n + flows], dq[n : n + flows], 1.0))
-                after = 0.0
-                for v in range(size):
-                    after += (x[v] + a * dx[v]) * (s[v] + b * ds[v])
-                    if upper[v] < np.inf:
-                        after += (z[v] - a * dx[v]) * (q[v] + b * dq[v])
-                target = mu * (after / gap) ** 3
-                for v in range(size):
-                    rs[v] = target - x[v] * s[v] - dx[v] * ds[v]
-                    if upper[v] < np.inf:
-                        rq[v] = target - z[v] * q[v] + dx[v] * dq[v]
-            r_group = whole.copy()
-            for v in range(size):
-                t[v] = dual[v] - rs[v] / x[v] + rq[v] / z[v]
-                scaled[v] = d[v] * t[v]
-            for j in range(n):
-                r_group[group[j]] += scaled[j]
-                root[j] = np.sqrt(d[j]) * t[j]
-            r_cell = cell + _made(root, work, work_local, row, column, rows)
-            r_cell[:dense] -= np.dot(whole, centre)
-            for g in range(groups):
-                own = block[g]
-                if own >= 0:
-                    for r in range(row[own], row[own + 1]):
-                        r_cell[r] -= whole[g] * centre_local[g, r - row[own]]
-            r_peak = peak_cell.copy()
-            _scatter(scaled[n:], at, sign, peak, peak_of, hours, peaks, r_cell, r_peak)
-            dy_peak, sums = np.empty(peak_cells), np.empty(peaks)
-            _solve_peaks(r_peak, e, inner, peak_of, hours, dy_peak, sums)
-            dy = r_cell
-            for p in range(peak_cells):
-                dy[peak_at[p]] += seen_by[p] * dy_peak[p]
-            _solve(factor, factors, across, row, dy)
-            for p in range(peak_cells):
-                r_peak[p] += seen_by[p] * dy[peak_at[p]]
-            _solve_peaks(r_peak, e, inner, peak_of, hours, dy_peak, sums)
-            moved = _seen(dy, work, work_local, row, column)
-            for g in range(groups):
-                r_group[g] /= weight[g]
-            for j in range(n):
-                dx[j] = np.sqrt(d[j]) * moved[j] + d[j] * (r_group[group[j]] - t[j])
-            _gradient(dy, dy_peak, at, sign, peak, peak_of, hours, peaks, seen)
-            for v in range(n, size):
-                dx[v] = d[v] * seen[v - n] - scaled[v]
-            for k in range(peaks):  # the same, without differences of large numbers
-                dx[n + flows + k] = -inner[k] * sums[k] - scaled[n + flows + k]
-            for v in range(size):
-                ds[v] = (rs[v] - s[v] * dx[v]) / x[v]
-                dq[v] = (rq[v] + q[v] * dx[v]) / z[v]
-        if not np.isfinite(dx.sum() + ds.sum() + dq.sum() + dy.sum()):
-            break  # as precise as it gets
-        dy_group = r_group - np.dot(centre, dy[:dense])
-        for g in range(groups):
-            own = block[g]
-            if own >= 0:
-                for r in range(row[own], row[own + 1]):
-                    dy_group[g] -= centre_local[g, r - row[own]] * dy[r]
-        a = 0.99 * _longest(x, dx, _longest(z[n:], -dx[n:], 1.0 / 0.99))
-        b = 0.99 * _longest(s, ds, _longest(q[n : n + flows], dq[n : n + flows], 1.0 / 0.99))
-        a, b = min(a, 1.0), min(b, 1.0)
-        x += a * dx
-        s += b * ds
-        q += b * dq
-        y += b * dy
-        y_peak += b * dy_peak
-        y_group += b * dy_group
-    theta[:] = x[:n]
-    price[:] = -y
+        out[p] -= system.inner[peak_of[p]] * sums[peak_of[p]] * hours[p] / e[p]
