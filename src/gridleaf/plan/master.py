@@ -331,10 +331,10 @@ def _miss(part: Part, y: Floats, made: Floats) -> tuple[float, float, float]:
     primal = 0.0
     for r in range(rows):
         missing.cell[r] = cells.rhs[r] - here[r]
-        primal = max(primal, abs(missing.cell[r]) * cells.scale[r])
+        primal = max(primal, abs(missing.cell[r]))
     for p in range(len(taken)):
         missing.peak_cell[p] -= taken[p]
-        primal = max(primal, abs(missing.peak_cell[p]) * cells.scale[cells.peak_at[p]])
+        primal = max(primal, abs(missing.peak_cell[p]))
     missing.whole[:] = 1.0
     for j in range(n):
         missing.whole[part.group[j]] -= x[j]
@@ -356,10 +356,11 @@ def _miss(part: Part, y: Floats, made: Floats) -> tuple[float, float, float]:
 
 
 @compiled
-def _eliminate(part: Part, rest: Floats) -> bool:
+def _eliminate(part: Part, given: Floats, rest: Floats) -> bool:
     """Factor the normal matrix of the own cells; what it leaves of the shared ones is added to ``rest``.
 
-    ``rest`` is ``(W - R, W - R)``. False if the matrix is not positive definite.
+    ``rest`` is ``(W - R, W - R)``, and ``given`` what others left of the own ones. False if the matrix is not
+    positive definite.
     """
     into, group, cells, point, system = part.into, part.group, part.cells, part.point, part.system
     n, wide = into.shape
@@ -381,6 +382,8 @@ def _eliminate(part: Part, rest: Floats) -> bool:
         for r in range(wide):
             work[j, r] = root * (into[j, r] - centre[group[j], r])
     matrix = np.dot(work.T, work)
+    if len(given):
+        matrix += given
     _add_variables(part, matrix, flows, n)
     for r in range(rows):
         matrix[r, r] += 1e-14
@@ -458,8 +461,11 @@ def _aim(part: Part, target: float) -> None:
 
 
 @compiled
-def _forward(part: Part, rest: Floats) -> None:
-    """Newton's step, as far as the own cells go; what is left for the shared ones is added to ``rest``."""
+def _forward(part: Part, given: Floats, rest: Floats) -> None:
+    """Newton's step, as far as the own cells go; what is left for the shared ones is added to ``rest``.
+
+    ``given`` ``(R,)`` is what others left for the own ones.
+    """
     cells, point, missing, system = part.cells, part.point, part.missing, part.system
     n, rows, peak_cells = len(part.into), len(cells.rhs), len(cells.peak_at)
     t, scaled, rs, rq = system.t, system.scaled, system.rs, system.rq
@@ -474,7 +480,7 @@ def _forward(part: Part, rest: Floats) -> None:
     seen = np.dot(root, system.work) - np.dot(missing.whole, system.centre)
     y = part.step.y
     for r in range(rows):
-        y[r] = missing.cell[r] + seen[r]
+        y[r] = missing.cell[r] + seen[r] + given[r]
     system.r_peak[:] = missing.peak_cell
     _scatter(scaled[n:], cells, y, system.r_peak)
     _solve_peaks(system.r_peak, system, cells, part.step.y_peak, np.empty(len(cells.charge)))
@@ -682,14 +688,14 @@ def _mix(
             gap, objective, primal = _miss(part, point.y, made)
             if gap <= precision[b] * abs(objective) and primal <= precision[b] * largest:
                 break
-            if not _eliminate(part, square):
+            if not _eliminate(part, square, square):
                 break
             _aim(part, 0.0)
-            _forward(part, nothing)
+            _forward(part, made, nothing)
             _backward(part, nothing)
             a, c = _longest(part, 1.0, 1.0)
             _aim(part, gap / number * (_after(part, a, c) / gap) ** 3)
-            _forward(part, nothing)
+            _forward(part, made, nothing)
             _backward(part, nothing)
             if not np.isfinite(part.step.x.sum() + part.step.s.sum() + part.step.y.sum()):
                 break  # as precise as it gets
@@ -700,6 +706,225 @@ def _mix(
                 price[r0 + r] = -point.y[r]
         else:  # where it started is as good as it gets
             theta[j0:j1] = first
+
+
+class Book(NamedTuple):
+    """Parts that share cells, and the working arrays of all: part b has ``memory[begin[b]:begin[b + 1]]``.
+
+    What a column puts into shared cell r is its flow in ``step[r]`` times ``weight[r, kind]``. ``made`` and
+    ``left`` ``(B, S)`` are what the parts put into the shared cells and leave for them; ``sums`` ``(B, 4)``.
+    """
+
+    columns: Columns
+    lines: Lines
+    cells: Cells
+    split: Split
+    step: Ints
+    weight: Floats
+    memory: Floats
+    begin: Ints
+    made: Floats
+    left: Floats
+    sums: Floats
+
+
+@compiled
+def _of(book: Book, b: int) -> Part:
+    """A part of the book."""
+    split = book.split
+    n, rows = split.column[b + 1] - split.column[b], split.cell[b + 1] - split.cell[b]
+    groups = split.group[b + 1] - split.group[b]
+    group = book.columns.group[split.column[b] : split.column[b + 1]]
+    memory = book.memory[book.begin[b] : book.begin[b + 1]]
+    return _part(n, rows + len(book.step), groups, group, _cells_of(book.cells, split, b), memory)
+
+
+@compiled
+def _begin_all(
+    start: int, stop: int, book: Book, count: Floats, whole: float, theta: Floats, price: Floats,
+    shared: Floats, distance: float,
+) -> None:  # fmt: skip
+    columns, split = book.columns, book.split
+    for b in range(start, stop):
+        part = _of(book, b)
+        n, wide = part.into.shape
+        j0, r0, rows = split.column[b], split.cell[b], len(part.cells.rhs)
+        put(columns, book.lines, j0, j0 + n, r0, r0 + rows, part.into)
+        for j in range(n):
+            flow = columns.flow[columns.at[j0 + j]]
+            for r in range(rows):
+                part.into[j, r] /= count[b]
+            for r in range(rows, wide):
+                share = book.weight[r - rows, columns.kind[j0 + j]]
+                part.into[j, r] = share * flow[book.step[r - rows]] / whole
+        _cost(part, columns, j0, 1.0 / whole)
+        prices = np.concatenate((price[r0 : r0 + rows], shared))
+        # prices in the units of the rows
+        for r in range(rows):
+            prices[r] *= part.cells.scale[r]
+        first = _with_some_of_each(theta[j0 : j0 + n], part.group, len(part.missing.whole))
+        _begin(part, first, prices, np.zeros(rows), distance)
+
+
+@compiled
+def _move_all(start: int, stop: int, book: Book, a: float, c: float, shared: Floats) -> None:
+    """Take steps, and see what is missing then."""
+    for b in range(start, stop):
+        part = _of(book, b)
+        if a > 0.0 or c > 0.0:
+            _move(part, a, c)
+        rows = len(part.cells.rhs)
+        y = np.concatenate((part.point.y, shared))
+        gap, objective, primal = _miss(part, y, np.zeros(rows))
+        book.sums[b, 0], book.sums[b, 1], book.sums[b, 2] = gap, objective, primal
+        book.sums[b, 3] = _count(part)
+        book.made[b] = 0.0
+        for j in range(len(part.into)):
+            for r in range(len(shared)):
+                book.made[b, r] += part.point.x[j] * part.into[j, rows + r]
+
+
+@compiled
+def _eliminate_all(start: int, stop: int, book: Book, rest: Floats) -> bool:
+    square = np.zeros((0, 0))
+    good = True
+    for b in range(start, stop):
+        good = good and _eliminate(_of(book, b), square, rest)
+    return good
+
+
+@compiled
+def _forward_all(start: int, stop: int, book: Book, target: float) -> None:
+    for b in range(start, stop):
+        part = _of(book, b)
+        _aim(part, target)
+        book.left[b] = 0.0
+        _forward(part, np.zeros(len(part.cells.rhs)), book.left[b])
+
+
+@compiled
+def _backward_all(start: int, stop: int, book: Book, shared: Floats, most: float) -> None:
+    for b in range(start, stop):
+        part = _of(book, b)
+        _backward(part, shared)
+        book.sums[b, 0], book.sums[b, 1] = _longest(part, most, most)
+
+
+@compiled
+def _after_all(start: int, stop: int, book: Book, a: float, c: float) -> None:
+    for b in range(start, stop):
+        book.sums[b, 0] = _after(_of(book, b), a, c)
+
+
+@compiled
+def _shares_all(start: int, stop: int, book: Book, theta: Floats, price: Floats) -> bool:
+    good = True
+    for b in range(start, stop):
+        part = _of(book, b)
+        j0, r0 = book.split.column[b], book.split.cell[b]
+        good = good and _shares(part, theta[j0 : j0 + len(part.into)])
+        for r in range(len(part.cells.rhs)):
+            price[r0 + r] = -part.point.y[r] / part.cells.scale[r]
+    return good
+
+
+def mix_together(
+    columns: Columns,
+    lines: Lines,
+    cells: Cells,
+    split: Split,
+    count: Floats,
+    shared: Cells,
+    step: Ints,
+    weight: Floats,
+    whole: float,
+    *,
+    theta: Floats,
+    price: Floats,
+    shared_price: Floats,
+    distance: float,
+    precision: float,
+    share: Share,
+) -> int:
+    """The same where the problems share cells, at ``step`` ``(S,)`` with the ``weight`` ``(S, P)`` of a class.
+
+    ``count`` ``(B,)`` are the vehicles of each part, ``whole`` is all of them. How many iterations it took.
+    """
+    sizes = [np.diff(offsets) for offsets in split]
+    n, rows, flows, peak_cells, peaks, groups = sizes
+    width = rows + len(step)
+    words = 17 * (n + flows + peaks + peak_cells) + 3 * rows + 6 * peak_cells + 5 * groups + peaks
+    words += (2 * n + groups + rows) * width
+    begin = np.concatenate(([0], np.cumsum(words)))
+    parts = len(n)
+    book = Book(
+        columns, lines, cells, split, step, weight, np.empty(begin[-1]), begin,
+        np.empty((parts, len(step))), np.empty((parts, len(step))), np.empty((parts, 4)),
+    )  # fmt: skip
+    load = n * width
+
+    def each(function: Any, *rest: Any) -> None:
+        share(lambda piece: function(piece.start, piece.stop, book, *rest), load)
+
+    none = np.zeros(0, dtype=np.int64)
+    top_words = _words(0, len(step), 0, len(step), len(shared.at), len(shared.charge), len(shared.peak_at))
+    top = _part(0, len(step), 0, none, shared, np.empty(top_words))
+    per_group = distance * min(0.1, 3.2 / split.group[-1])
+    each(_begin_all, count, float(whole), theta, price, shared_price, per_group)
+    _cost(top, columns, 0, 1.0)
+    square = np.zeros((0, 0))
+    nothing = np.zeros(0)
+    largest = 1.0 + max(np.abs(shared.rhs).max(initial=0.0), np.abs(cells.rhs).max(initial=0.0))
+    a = c = 0.0
+    iteration = 0
+    for iteration in range(MOST_ITERATIONS):
+        y = top.point.y if iteration else -shared_price
+        each(_move_all, a, c, y)
+        made = book.made.sum(axis=0)
+        if not iteration:
+            _begin(top, nothing, shared_price, made, 0.0)
+        gap, objective, primal = _miss(top, top.point.y, made)
+        gap, objective = gap + book.sums[:, 0].sum(), objective + book.sums[:, 1].sum()
+        primal = max(primal, book.sums[:, 2].max(initial=0.0))
+        number = book.sums[:, 3].sum() + _count(top)
+        if gap <= precision * abs(objective) and primal <= precision * largest:
+            break
+        pieces: list[Floats] = []
+        bad: list[int] = []
+
+        def eliminated(piece: slice) -> None:
+            rest = np.zeros((len(step), len(step)))
+            if not _eliminate_all(piece.start, piece.stop, book, rest):
+                bad.append(piece.start)
+            pieces.append(rest)
+
+        share(eliminated, load)
+        if bad or not _eliminate(top, np.sum(pieces, axis=0), square):
+            break
+        each(_forward_all, 0.0)
+        _aim(top, 0.0)
+        _forward(top, book.left.sum(axis=0), nothing)
+        _backward(top, nothing)
+        each(_backward_all, top.step.y, 1.0)
+        a, c = _longest(top, *book.sums[:, :2].min(axis=0, initial=1.0))
+        each(_after_all, a, c)
+        after = book.sums[:, 0].sum() + _after(top, a, c)
+        target = gap / number * (after / gap) ** 3
+        each(_forward_all, target)
+        _aim(top, target)
+        _forward(top, book.left.sum(axis=0), nothing)
+        _backward(top, nothing)
+        each(_backward_all, top.step.y, 1.0 / 0.99)
+        a, c = _longest(top, *book.sums[:, :2].min(axis=0, initial=1.0 / 0.99))
+        if not (np.isfinite(a + c) and np.isfinite(top.step.y.sum())):
+            break
+        a, c = min(0.99 * a, 1.0), min(0.99 * c, 1.0)
+        _move(top, a, c)
+    new_theta, new_price = theta.copy(), price.copy()
+    each(_shares_all, new_theta, new_price)
+    if np.isfinite(new_theta).all() and np.isfinite(new_price).all():
+        theta[:], price[:], shared_price[:] = new_theta, new_price, -top.point.y
+    return iteration
 
 
 @compiled

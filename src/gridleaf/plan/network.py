@@ -84,6 +84,11 @@ class Network:
         free = ((self.buy == 0) & (self.sell == 0)).all(axis=1)
         return np.asarray(free & (self.demand <= 0))
 
+    def scaled(self, share: float) -> Network:
+        """The same for a share of the vehicles."""
+        energies = ("load", "low", "high", "limit_in", "limit_out", "so_far")
+        return replace(self, **{name: share * getattr(self, name) for name in energies})
+
     def merged(self) -> tuple[Network, Ints]:
         """The network with classes that no line tells apart made one, and which one each is ``(P,)``."""
         marks = self.incidence.toarray()

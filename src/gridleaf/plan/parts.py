@@ -9,14 +9,15 @@ rounds together, so that vehicles are asked and master problems solved many at o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridleaf.plan.cells import active_cells, split
-from gridleaf.plan.columns import Answers
 from gridleaf.plan.compiled import compiled
-from gridleaf.plan.master import Columns, lines_of, mix
+from gridleaf.plan.master import Cells, Columns, Lines, lines_of, mix, mix_together
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints
 from gridleaf.plan.sweep import Sweeper, ranked
@@ -24,6 +25,8 @@ from gridleaf.plan.sweep import Sweeper, ranked
 STORED = 16
 """Answers that are kept of each group of vehicles."""
 MOST_ROUNDS = 30
+INNER_FIRST = 1e-3
+TOGETHER = 0.3
 SMOOTHING = 0.3
 """Weight of the prices of the best bound in the next prices."""
 NOTHING = 1e-9
@@ -74,7 +77,7 @@ class Parts:
     """The crowd of the parts of a tree, in groups."""
 
     def __init__(
-        self, net: Network, sweeper: Sweeper, of_line: Ints, of_class: Ints, kind: Ints, groups: int
+        self, net: Network, sweeper: Sweeper, of_line: Ints, of_class: Ints
     ) -> None:
         fleet = sweeper.fleet
         vehicles = fleet.end - fleet.begin
@@ -96,15 +99,19 @@ class Parts:
         pairs = np.unique(np.stack((part, fleet.kind)), axis=1)
         self.classes = Ranges(pairs[1], np.searchsorted(pairs[0], np.arange(self.size + 1)))
         self.vehicles = np.bincount(part, weights=vehicles, minlength=self.size)
-        self._divide(kind[fleet.kind[self.groups.item[self.groups.begin[:-1]]]], groups)
-
         steps = net.load.shape[1]
-        store = len(fleet.begin) * STORED
+        self.stored = STORED
+        store = len(fleet.begin) * self.stored
         self.flow = np.zeros((store, steps))
         self.own = np.zeros(store)
         self.theta = np.zeros(store)
         self.vector = np.full(store, -1, dtype=np.int64)
         self.fresh = np.zeros(store, dtype=np.int64)
+        self.row = np.zeros(net.incidence.shape[1], dtype=np.int64)
+        self.gap = np.full(self.size, np.inf)
+        self.top_lines = np.flatnonzero(of_line < 0)
+        self.top = net.only(self.top_lines)
+        self.top_weight = self.top.incidence.toarray()
         self.asked: list[Floats] = []
         self.number = 0
         self.clock = 0
@@ -117,189 +124,235 @@ class Parts:
         self.rounds = 0
         self.solved = 0
 
-    def _divide(self, above: Ints, groups: int) -> None:
-        """Put parts that are priced alike into groups; every prefix of a group stands for it."""
-        order = np.lexsort((self.vehicles, above))
-        cuts = np.flatnonzero(np.diff(above[order])) + 1
-        edges = np.concatenate(([0], cuts, [self.size]))
-        begin = [0]
-        members: list[Ints] = []
-        for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            pieces = max(1, min(stop - start, round(groups * (stop - start) / self.size)))
-            # alternating, so that the groups are alike
-            for piece in range(pieces):
-                members.append(order[start + piece : stop : pieces])
-                begin.append(begin[-1] + len(members[-1]))
-        self.members = Ranges(np.concatenate(members), np.array(begin))
-        self.kind = above[self.members.item[self.members.begin[:-1]]]
+    def level(self, parts: Ints, tolerance: float) -> None:
+        """Find prices and shares for some parts, until their gap is below the tolerance."""
+        self._solve(parts, max(INNER_FIRST, tolerance))
+        self._together(parts, tolerance)
 
-    def sample(self, share: float) -> Ints:
-        """How many parts of each group are a share of all ``(G,)``, at least one."""
-        size = np.diff(self.members.begin)
-        return np.minimum(np.maximum(np.ceil(share * size), 1).astype(np.int64), size)
-
-    def ask(
-        self, group: Ints, at: Ints, prices: Floats, sample: Ints, precision: float
-    ) -> Answers:
-        """See :class:`gridleaf.plan.columns.Crowd`."""
-        steps = prices.shape[1]
-        flow, own, least = np.empty((len(group), steps)), np.empty(len(group)), np.empty(len(group))
-        recipe = np.full(len(group), None, dtype=object)
-        order = np.argsort(group, kind="stable")
-        turn = np.empty(len(group), dtype=np.int64)
-        turn[order] = np.arange(len(group)) - np.searchsorted(group[order], group[order])
-        for now in range(int(turn.max(initial=-1)) + 1):
-            asked = np.flatnonzero(turn == now)
-            taken = [
-                self.members.item[self.members.begin[g] : self.members.begin[g] + sample[g]]
-                for g in group[asked].tolist()
-            ]
-            todo = np.concatenate(taken)
-            size = np.array([len(parts) for parts in taken])
-            drawn, costs, bounds = self._solve(todo, prices[np.repeat(at[asked], size)], precision)
-            last = np.cumsum(size)
-            for i, parts, stop in zip(asked.tolist(), taken, last.tolist(), strict=True):
-                start = stop - len(parts)
-                whole = self.members.item[slice(*self.members.begin[group[i] : group[i] + 2])]
-                weight = self.vehicles[whole].sum() / self.vehicles[parts].sum()
-                kinds = self.classes.of(parts).item
-                flow[i] = weight * drawn[kinds].sum(axis=0)
-                own[i] = weight * costs[start:stop].sum()
-                least[i] = weight * bounds[start:stop].sum()
-                recipe[i] = self._recipe(parts, kinds, drawn)
-        return Answers(flow, own, least, recipe)
-
-    def _recipe(self, parts: Ints, kinds: Ints, drawn: Floats) -> Recipe:
-        groups = self.groups.of(parts).item
-        slot = (groups[:, None] * STORED + np.arange(STORED)).ravel()
-        slot = slot[self.theta[slot] > NOTHING]
-        return Recipe(slot // STORED, self.vector[slot], self.theta[slot], kinds, drawn[kinds])
-
-    def _solve(
-        self, todo: Ints, above: Floats, precision: float
-    ) -> tuple[Floats, Floats, Floats]:
-        """Each part at its prices from above ``(B, T)``: what the classes draw, costs and bounds ``(B,)``."""
-        classes_count, steps = self.net.incidence.shape[1], above.shape[1]
-        all_drawn = np.zeros((classes_count, steps))
-        costs, bounds = np.full(len(todo), np.inf), np.full(len(todo), -np.inf)
+    def _solve(self, todo: Ints, precision: float) -> None:
+        """Prices of the parts' own lines, at the shared prices as they are."""
+        P, steps = self.net.incidence.shape[1], self.net.load.shape[1]
+        above = self.top.price_of_classes(self.price[self.top_lines])
+        bounds = np.full(self.size, -np.inf)
         best_price = self.price.copy()
-        rows = np.arange(len(todo))
-        self.solved += len(todo)
+        parts = todo
         for turn in range(MOST_ROUNDS):
-            parts = todo[rows]
-            groups, lines, classes = (
-                r.of(parts) for r in (self.groups, self.lines, self.classes)
-            )
-            net = self.net.only(lines.item)
-            paid = np.zeros((classes_count, steps))
-            paid[classes.item] = above[rows][classes.owner]
-            known = self.vector[groups.item[groups.begin[:-1]] * STORED] >= 0
-            if turn == 0 and known.any():
-                # what is known already, at the new prices
-                if known.all():
-                    self._mix(parts, groups, lines, net, paid, np.full(len(parts), 1e-3), 1e-3)
-                    drawn, _ = self._blend(groups, classes_count, steps)
-                    self._widen(net, lines, drawn)
-            price = self.price[lines.item]
-            total = paid + net.price_of_classes(price)
-            local = np.zeros(classes_count, dtype=np.int64)
-            local[classes.item] = np.arange(len(classes.item))
-            kinds = self.sweeper.fleet.kind[groups.item]
-            vectors = np.ascontiguousarray(total[classes.item])
-            flow, own = self.sweeper.ask(groups.item, local[kinds], ranked(vectors), self.whole)
-            self.rounds += len(parts)
-            value = own + (flow * vectors[local[kinds]]).sum(axis=1)
-            bound = np.bincount(groups.owner, weights=value, minlength=len(parts))
-            bound += np.bincount(lines.owner, weights=net.bound(price), minlength=len(parts))
-            better = bound > bounds[rows]
-            bounds[rows[better]] = bound[better]
+            view = self._view(parts)
+            groups, lines, classes, net = view.groups, view.lines, view.classes, view.net
+            paid = np.zeros((P, steps))
+            paid[classes.item] = above[classes.item]
+            if turn == 0 and (self.vector[groups.item * self.stored] >= 0).all():
+                self._mix(view, paid, np.full(len(parts), 0.01), np.full(len(parts), 1e-3))
+            value = self._ask(view)
+            bound = value + view.of_lines(net.bound(self.price[lines.item]))
+            better = bound > bounds[parts]
+            bounds[parts[better]] = bound[better]
             at = lines.item[better[lines.owner]]
             best_price[at] = self.price[at]
-            self.clock += 1
-            self.asked.append(vectors)
-            _store(
-                self.flow, self.own, self.theta, self.vector, self.fresh, groups.item, flow, own,
-                self.number + local[kinds], self.clock, STORED,
-            )
-            self.number += len(vectors)
-            answer = np.zeros((classes_count, steps))
-            np.add.at(answer, kinds, flow)
-            if turn == 0:
-                self._widen(net, lines, answer)
-            gap = costs[rows] - bounds[rows]
-            scale = np.maximum(np.abs(bounds[rows]), 1e-9)
-            gap = np.where(np.isfinite(gap), gap, np.abs(value).sum() / len(parts))
-            self._mix(
-                parts, groups, lines, net, paid, np.minimum(gap / scale, 1.0) * scale / self.vehicles[parts],
-                0.1 * precision,
-            )
-            drawn, besides = self._blend(groups, classes_count, steps)
-            here = self._widen(net, lines, drawn)
-            cost = np.bincount(groups.owner, weights=besides, minlength=len(parts))
-            cost += np.bincount(lines.owner, weights=net.cost(here), minlength=len(parts))
-            costs[rows] = cost
-            value = cost + np.bincount(
-                classes.owner, weights=(drawn * paid)[classes.item].sum(axis=1), minlength=len(parts)
-            )
-            done = value - bounds[rows] <= precision * np.abs(bounds[rows])
-            self.trace = (turn, len(rows), float(np.median((value - bounds[rows]) / np.abs(bounds[rows]))))
-            all_drawn[classes.item] = drawn[classes.item]
-            left = ~done
-            # next prices
+            scale = np.maximum(np.abs(bounds[parts]), 1e-9)
+            gap = self.gap[parts] if turn else np.ones(len(parts))
+            self._mix(view, paid, np.minimum(gap, 1.0) * scale / self.vehicles[parts], 0.1 * np.minimum(0.1, np.maximum(gap / 3, precision)))
+            drawn, besides = self._blend(view)
+            here = self._widen(net, lines.item, drawn)
+            cost = besides + view.of_lines(net.cost(here))
+            cost += np.bincount(classes.owner, weights=(drawn * paid)[classes.item].sum(axis=1), minlength=len(parts))
+            self.gap[parts] = (cost - bounds[parts]) / scale
+            left = self.gap[parts] > precision
             at = lines.item[left[lines.owner]]
             mixed = SMOOTHING * best_price[at] + (1 - SMOOTHING) * self.price[at]
             self.price[at] = np.clip(mixed, self.lowest[at], self.highest[at])
-            rows = rows[left]
             if VERBOSE:
-                print(turn, len(rows), float(np.median((value - bounds[todo.searchsorted(parts) if 0 else slice(0,len(value))] if 0 else value))), self.active.sum()/max(len(todo),1))
-            if not len(rows):
+                print('   inner', turn, len(parts), float(np.median(self.gap[parts])), self.active[lines.item].sum() / len(parts))
+            parts = parts[left]
+            if not len(parts):
                 break
-        return all_drawn, costs, bounds
 
-    def _mix(self, parts, groups, lines, net, paid, distance, precision) -> None:
-        slot = (groups.item[:, None] * STORED + np.arange(STORED)).ravel()
-        owner = np.repeat(np.arange(len(groups.item)), STORED)
-        there = self.vector[slot] >= 0
-        slot, owner = slot[there], owner[there]
+    def _together(self, parts: Ints, tolerance: float) -> None:
+        """Prices of all lines together."""
+        view = self._view(parts)
+        groups, lines, classes, net = view.groups, view.lines, view.classes, view.net
+        whole = float(self.vehicles[parts].sum())
+        top = self.top.scaled(whole / self.count)
+        both = np.concatenate((self.top_lines, lines.item))
+        drawn, besides = self._blend(view)
+        self._narrow(top, self.top_lines, drawn, 0.05)
+        self._narrow(net, lines.item, drawn, 0.005)
+        self.bound, self.cost, self.best = -np.inf, np.inf, self.price.copy()
+        gap, precision = 1.0, 1e-3
+        weight, stuck = 0.5, 0
+        for turn in range(40):
+            # ask
+            t0 = perf_counter()
+            value = self._ask(view)
+            bound = float(value.sum() + net.bound(self.price[lines.item]).sum() + top.bound(self.price[self.top_lines]).sum())
+            improved = bound > self.bound
+            if improved:
+                self.bound = bound
+                self.best[both] = self.price[both]
+            t1 = perf_counter()
+            distance = (self.cost - self.bound) if np.isfinite(self.cost) else 0.01 * abs(self.bound)
+            if self.relative() <= tolerance:
+                break
+            its, n = self._mix_together(view, top, whole, distance / whole, 0.1 * min(0.1, max(distance / abs(self.bound), tolerance / 2)))
+            t2 = perf_counter()
+            drawn, besides = self._blend(view)
+            cost = besides.sum() + net.cost(self._widen(net, lines.item, drawn)).sum()
+            cost += top.cost(self._widen(top, self.top_lines, drawn)).sum()
+            if cost < self.cost:
+                self.cost = float(cost)
+                self.kept = self.theta.copy()
+            if turn < 3 or self.relative() < 1e-3:
+                self._narrow(net, lines.item, drawn, 0.005)
+            gap = self.relative()
+            if VERBOSE:
+                print(f'   together {turn} gap {gap:.2e} bound {self.bound:.3f} ({bound:.3f}) cost {self.cost:.3f} ({cost:.3f}) its {its} n/veh {n/len(groups.item):.2f} local {self.active[lines.item].sum()/len(parts):.1f} top {self.active[self.top_lines].sum()} ask {t1-t0:.2f} mix {t2-t1:.2f} rest {perf_counter()-t2:.2f}')
+            if gap <= tolerance:
+                break
+            smooth = TOGETHER
+            self.price[both] = np.clip(smooth * self.best[both] + (1 - smooth) * self.price[both], self.lowest[both], self.highest[both])
+
+    def relative(self) -> float:
+        return (self.cost - self.bound) / abs(self.bound) if np.isfinite(self.cost) else np.inf
+
+    def _view(self, parts: Ints) -> View:
+        groups, lines, classes = (r.of(parts) for r in (self.groups, self.lines, self.classes))
+        return View(parts, groups, lines, classes, self.net.only(lines.item))
+
+    def _ask(self, view: View) -> Floats:
+        """New answers at the prices as they are; what vehicles of each part cost with them ``(B,)``."""
+        groups, classes = view.groups.item, view.classes.item
+        kinds = self.sweeper.fleet.kind[groups]
+        self.row[classes] = np.arange(len(classes))
+        vectors = np.ascontiguousarray(self.net.price_of_classes(self.price)[classes])
+        flow, own = self.sweeper.ask(groups, self.row[kinds], ranked(vectors), self.whole)
+        self.rounds += len(view.parts)
+        value = own + (flow * vectors[self.row[kinds]]).sum(axis=1)
+        self.clock += 1
+        self.asked.append(vectors)
+        _store(
+            self.flow, self.own, self.theta, self.vector, self.fresh, groups, flow, own,
+            self.number + self.row[kinds], self.clock, self.stored,
+        )  # fmt: skip
+        self.number += len(vectors)
+        return np.bincount(view.groups.owner, weights=value, minlength=len(view.parts))
+
+    def _columns(self, view: View, linear: Floats, most: Floats) -> tuple[Columns, Ints, Ints]:
+        """The columns worth a share, where each part's begin, and their places in the store.
+
+        ``linear`` ``(P, T)`` is paid besides, ``most`` ``(B,)`` the reduced cost beyond which one is not [EUR].
+        """
+        groups = view.groups
+        chosen = np.zeros((len(groups.item), self.stored), dtype=np.bool_)
+        total = self.net.price_of_classes(self.price)
+        kind = self.sweeper.fleet.kind
+
+        def work(piece: slice) -> None:
+            _choose(
+                piece.start, piece.stop, groups.item, groups.begin, kind, self.flow, self.own, self.theta,
+                self.vector, self.stored, total, most, chosen,
+            )  # fmt: skip
+
+        self.sweeper.share(work, np.diff(groups.begin) * self.stored)
+        owner, slot = np.nonzero(chosen)
+        slot += groups.item[owner] * self.stored
         part = groups.owner[owner]
-        line, step = np.nonzero(self.active[lines.item])
-        cell_part = lines.owner[line]
-        cells = active_cells(net, (line, step), self.vehicles[parts][cell_part])
-        count = np.arange(len(parts) + 1)
-        fixed = paid + net.price_of_classes(self.fixed[lines.item])
         columns = Columns(
-            self.flow, self.own, slot, (owner - groups.begin[:-1][part]),
-            self.sweeper.fleet.kind[groups.item][owner], fixed,
+            self.flow, self.own, slot, owner - groups.begin[:-1][part], kind[groups.item[owner]], linear
         )
-        theta = self.theta[slot]
-        price = self.price[lines.item[line], step]
-        mix(
-            columns, lines_of(line, step, net.incidence), cells,
-            split(cells, np.searchsorted(part, count), np.searchsorted(cell_part, count), groups.begin),
-            self.vehicles[parts], theta=theta, price=price,
-            distance=np.maximum(distance, 1e-7), precision=np.full(len(parts), precision),
-            share=self.sweeper.share,
-        )
-        self.theta[slot] = theta
-        self.price[lines.item] = self.fixed[lines.item]
-        self.price[lines.item[line], step] = price
+        return columns, np.searchsorted(part, np.arange(len(view.parts) + 1)), slot
 
-    def _blend(self, groups: Ranges, classes: int, steps: int) -> tuple[Floats, Floats]:
-        """What the classes draw ``(P, T)`` [kWh] and what that costs each group besides [EUR]."""
-        drawn, besides = np.zeros((classes, steps)), np.zeros(len(groups.item))
-        _blend(
-            self.flow, self.own, self.theta, groups.item, self.sweeper.fleet.kind, STORED, drawn, besides
+    def _cells(self, view: View, whole: float | None) -> tuple[Cells, Lines, Ints, tuple[Ints, Ints]]:
+        line, step = np.nonzero(self.active[view.lines.item])
+        part = view.lines.owner[line]
+        cells = active_cells(view.net, (line, step), self.vehicles[view.parts][part], whole)
+        begin = np.searchsorted(part, np.arange(len(view.parts) + 1))
+        return cells, lines_of(line, step, view.net.incidence), begin, (view.lines.item[line], step)
+
+    def _mix(self, view: View, paid: Floats, distance: Floats, precision: Floats) -> None:
+        """Shares and prices of each part by itself."""
+        cells, lines, begin, at = self._cells(view, None)
+        linear = paid + view.net.price_of_classes(self.fixed[view.lines.item])
+        columns, column, slot = self._columns(view, linear, 30 * distance)
+        theta, price = self.theta[slot], self.price[at]
+        mix(
+            columns, lines, cells, split(cells, column, begin, view.groups.begin),
+            self.vehicles[view.parts], theta=theta, price=price,
+            distance=np.maximum(distance, 1e-7), precision=precision, share=self.sweeper.share,
         )
+        self._note(view, slot, theta)
+        self.price[view.lines.item] = self.fixed[view.lines.item]
+        self.price[at] = price
+
+    def _mix_together(self, view: View, top: Network, whole: float, distance: float, precision: float) -> tuple[int, int]:
+        cells, lines, begin, at = self._cells(view, whole)
+        line, step = np.nonzero(self.active[self.top_lines])
+        both = np.concatenate((self.top_lines, view.lines.item))
+        linear = self.net.only(both).price_of_classes(self.fixed[both])
+        columns, column, slot = self._columns(view, linear, np.full(len(view.parts), 30 * distance))
+        theta, price = self.theta[slot], self.price[at]
+        top_at = (self.top_lines[line], step)
+        top_price = self.price[top_at]
+        its = mix_together(
+            columns, lines, cells, split(cells, column, begin, view.groups.begin),
+            self.vehicles[view.parts], active_cells(top, (line, step), whole), step,
+            self.top_weight[line], whole, theta=theta, price=price, shared_price=top_price,
+            distance=max(distance, 1e-7), precision=precision, share=self.sweeper.share,
+        )
+        self._note(view, slot, theta)
+        self.price[both] = self.fixed[both]
+        self.price[at] = price
+        self.price[top_at] = top_price
+        return its, len(slot)
+
+    def _note(self, view: View, slot: Ints, theta: Floats) -> None:
+        every = (view.groups.item[:, None] * self.stored + np.arange(self.stored)).ravel()
+        self.theta[every] = 0.0
+        self.theta[slot] = theta
+
+    def _blend(self, view: View) -> tuple[Floats, Floats]:
+        """What the classes draw ``(P, T)`` [kWh] and what that costs each part besides [EUR]."""
+        groups = view.groups
+        drawn, besides = np.zeros(self.net.incidence.shape[::-1][0:1] + self.net.load.shape[1:]), np.zeros(len(view.parts))
+
+        def work(piece: slice) -> None:
+            _blend(
+                piece.start, piece.stop, self.flow, self.own, self.theta, groups.item, groups.begin,
+                self.sweeper.fleet.kind, self.stored, drawn, besides,
+            )  # fmt: skip
+
+        self.sweeper.share(work, np.diff(groups.begin) * self.stored)
         return drawn, besides
 
-    def _widen(self, net: Network, lines: Ranges, drawn: Floats) -> Floats:
+    def _widen(self, net: Network, lines: Ints, drawn: Floats) -> Floats:
         """Give rows to the cells whose flow has come to where its price changes; the flows."""
         flow = net.flows(drawn)
-        active, fixed = self.active[lines.item], self.fixed[lines.item]
+        active, fixed = self.active[lines], self.fixed[lines]
         met = net.needed & ~active & ~(net.linear(flow, 0.0) & (fixed == net.slope(flow)))
-        self.active[lines.item] = active | met
-        self.fixed[lines.item] = np.where(active | met, 0.0, fixed)
+        self.active[lines] = active | met
+        self.fixed[lines] = np.where(active | met, 0.0, fixed)
         return flow
+
+    def _narrow(self, net: Network, lines: Ints, drawn: Floats, margin: float) -> None:
+        """Take rows from cells whose flow is far from where its price changes."""
+        flow = net.flows(drawn)
+        active = net.needed & ~net.linear(flow, margin)
+        self.active[lines] = active
+        self.fixed[lines] = np.where(active, 0.0, net.slope(flow))
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Some parts, their groups, lines and classes, and the network of these lines."""
+
+    parts: Ints
+    groups: Ranges
+    lines: Ranges
+    classes: Ranges
+    net: Network
+
+    def of_lines(self, values: Floats) -> Floats:
+        """Sums over the lines of each part."""
+        return np.bincount(self.lines.owner, weights=values, minlength=len(self.parts))
 
 
 VERBOSE = False
@@ -331,14 +384,49 @@ def _store(
 
 @compiled
 def _blend(
-    flow: Floats, own: Floats, theta: Floats, group: Ints, kind: Ints, stored: int, drawn: Floats,
-    besides: Floats,
+    start: int, stop: int, flow: Floats, own: Floats, theta: Floats, group: Ints, begin: Ints, kind: Ints,
+    stored: int, drawn: Floats, besides: Floats,
 ) -> None:  # fmt: skip
     """What is drawn with these shares of the answers, and its cost besides."""
-    for g in range(len(group)):
-        k = kind[group[g]]
-        for i in range(group[g] * stored, (group[g] + 1) * stored):
-            if theta[i] > 0.0:
-                besides[g] += theta[i] * own[i]
+    for b in range(start, stop):
+        for g in range(begin[b], begin[b + 1]):
+            k = kind[group[g]]
+            for i in range(group[g] * stored, (group[g] + 1) * stored):
+                if theta[i] > 0.0:
+                    besides[b] += theta[i] * own[i]
+                    for t in range(flow.shape[1]):
+                        drawn[k, t] += theta[i] * flow[i, t]
+
+
+@compiled
+def _choose(
+    start: int, stop: int, group: Ints, begin: Ints, kind: Ints, flow: Floats, own: Floats, theta: Floats,
+    vector: Ints, stored: int, price: Floats, most: Floats, chosen: Any,
+) -> None:  # fmt: skip
+    """The answers whose cost at these prices is not much above the best of their group, or in use."""
+    reduced = np.empty(stored)
+    for b in range(start, stop):
+        for g in range(begin[b], begin[b + 1]):
+            base, k, least = group[g] * stored, kind[group[g]], np.inf
+            for i in range(stored):
+                if vector[base + i] < 0:
+                    continue
+                total = own[base + i]
                 for t in range(flow.shape[1]):
-                    drawn[k, t] += theta[i] * flow[i, t]
+                    total += price[k, t] * flow[base + i, t]
+                for o in range(i):
+                    if chosen[g, o] and abs(reduced[o] - total) < 1e-12 and abs(own[base + o] - own[base + i]) < 1e-12:
+                        same = True
+                        for t in range(flow.shape[1]):
+                            same = same and abs(flow[base + o, t] - flow[base + i, t]) < 1e-9
+                        if same:
+                            total = np.inf
+                            theta[base + o] += theta[base + i]
+                            theta[base + i] = 0.0
+                            break
+                reduced[i] = total
+                chosen[g, i] = total < np.inf
+                least = min(least, total)
+            for i in range(stored):
+                if chosen[g, i]:
+                    chosen[g, i] = reduced[i] <= least + most[b] or theta[base + i] > 1e-3
