@@ -8,7 +8,7 @@ rounds together, so that vehicles are asked and master problems solved many at o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -27,6 +27,16 @@ STORED = 16
 MOST_ROUNDS = 30
 INNER_FIRST = 1e-3
 TOGETHER = 0.3
+WIDE = 0.02
+TIGHT = 0.01
+CARE = 0.1
+WEIGHT0 = 0.8
+NARROW_AT = 2e-3
+CAP = 0.02
+FAR = 30
+USED = 5
+SOFT = 0.003
+SOFT_TURNS = 6
 SMOOTHING = 0.3
 """Weight of the prices of the best bound in the next prices."""
 NOTHING = 1e-9
@@ -109,6 +119,7 @@ class Parts:
         self.fresh = np.zeros(store, dtype=np.int64)
         self.row = np.zeros(net.incidence.shape[1], dtype=np.int64)
         self.gap = np.full(self.size, np.inf)
+        self.scale = np.full(self.size, np.inf)
         self.top_lines = np.flatnonzero(of_line < 0)
         self.top = net.only(self.top_lines)
         self.top_weight = self.top.incidence.toarray()
@@ -144,6 +155,8 @@ class Parts:
             if turn == 0 and (self.vector[groups.item * self.stored] >= 0).all():
                 self._mix(view, paid, np.full(len(parts), 0.01), np.full(len(parts), 1e-3))
             value = self._ask(view)
+            if turn == 0:
+                self._widen(net, lines.item, self._blend(view)[0])
             bound = value + view.of_lines(net.bound(self.price[lines.item]))
             better = bound > bounds[parts]
             bounds[parts[better]] = bound[better]
@@ -151,7 +164,8 @@ class Parts:
             best_price[at] = self.price[at]
             scale = np.maximum(np.abs(bounds[parts]), 1e-9)
             gap = self.gap[parts] if turn else np.ones(len(parts))
-            self._mix(view, paid, np.minimum(gap, 1.0) * scale / self.vehicles[parts], 0.1 * np.minimum(0.1, np.maximum(gap / 3, precision)))
+            self.scale[parts] = scale / self.vehicles[parts]
+            self._mix(view, paid, np.minimum(gap, 1.0) * scale / self.vehicles[parts], 0.1 * np.minimum(0.1, np.maximum(gap / 3, precision)), soft=turn < SOFT_TURNS)
             drawn, besides = self._blend(view)
             here = self._widen(net, lines.item, drawn)
             cost = besides + view.of_lines(net.cost(here))
@@ -162,7 +176,7 @@ class Parts:
             mixed = SMOOTHING * best_price[at] + (1 - SMOOTHING) * self.price[at]
             self.price[at] = np.clip(mixed, self.lowest[at], self.highest[at])
             if VERBOSE:
-                print('   inner', turn, len(parts), float(np.median(self.gap[parts])), self.active[lines.item].sum() / len(parts))
+                print('   inner', turn, len(parts), float(np.median(self.gap[parts])), self.active[lines.item].sum() / len(parts), self.n/len(groups.item))
             parts = parts[left]
             if not len(parts):
                 break
@@ -176,10 +190,9 @@ class Parts:
         both = np.concatenate((self.top_lines, lines.item))
         drawn, besides = self._blend(view)
         self._narrow(top, self.top_lines, drawn, 0.05)
-        self._narrow(net, lines.item, drawn, 0.005)
         self.bound, self.cost, self.best = -np.inf, np.inf, self.price.copy()
-        gap, precision = 1.0, 1e-3
-        weight, stuck = 0.5, 0
+        gap, wide, narrowed = 1.0, WIDE, False
+        weight = WEIGHT0
         for turn in range(40):
             # ask
             t0 = perf_counter()
@@ -193,22 +206,26 @@ class Parts:
             distance = (self.cost - self.bound) if np.isfinite(self.cost) else 0.01 * abs(self.bound)
             if self.relative() <= tolerance:
                 break
-            its, n = self._mix_together(view, top, whole, distance / whole, 0.1 * min(0.1, max(distance / abs(self.bound), tolerance / 2)))
+            its, n = self._mix_together(view, top, whole, distance / whole, CARE * min(0.1, max(distance / abs(self.bound), tolerance / 2)))
             t2 = perf_counter()
             drawn, besides = self._blend(view)
-            cost = besides.sum() + net.cost(self._widen(net, lines.item, drawn)).sum()
-            cost += top.cost(self._widen(top, self.top_lines, drawn)).sum()
+            cost = besides.sum() + net.cost(self._widen(net, lines.item, drawn, wide)).sum()
+            cost += top.cost(self._widen(top, self.top_lines, drawn, wide)).sum()
             if cost < self.cost:
                 self.cost = float(cost)
                 self.kept = self.theta.copy()
-            if turn < 3 or self.relative() < 1e-3:
-                self._narrow(net, lines.item, drawn, 0.005)
+            if self.relative() < NARROW_AT and not narrowed:
+                narrowed = True
+                self._narrow(net, lines.item, drawn, TIGHT)
+                self._narrow(top, self.top_lines, drawn, TIGHT)
+                wide = TIGHT / 2
             gap = self.relative()
             if VERBOSE:
-                print(f'   together {turn} gap {gap:.2e} bound {self.bound:.3f} ({bound:.3f}) cost {self.cost:.3f} ({cost:.3f}) its {its} n/veh {n/len(groups.item):.2f} local {self.active[lines.item].sum()/len(parts):.1f} top {self.active[self.top_lines].sum()} ask {t1-t0:.2f} mix {t2-t1:.2f} rest {perf_counter()-t2:.2f}')
+                print(f'   together {turn} gap {gap:.2e} bound {self.bound:.3f} ({bound:.3f}) cost {self.cost:.3f} ({cost:.3f}) w {weight:.2f} its {its} n/veh {n/len(groups.item):.2f} local {self.active[lines.item].sum()/len(parts):.1f} top {self.active[self.top_lines].sum()} ask {t1-t0:.2f} mix {t2-t1:.2f} rest {perf_counter()-t2:.2f}')
             if gap <= tolerance:
                 break
-            smooth = TOGETHER
+            weight = max(weight - 0.15, TOGETHER) if improved else min(weight + 0.5 * (1 - weight), 0.95)
+            smooth = weight
             self.price[both] = np.clip(smooth * self.best[both] + (1 - smooth) * self.price[both], self.lowest[both], self.highest[both])
 
     def relative(self) -> float:
@@ -249,7 +266,7 @@ class Parts:
         def work(piece: slice) -> None:
             _choose(
                 piece.start, piece.stop, groups.item, groups.begin, kind, self.flow, self.own, self.theta,
-                self.vector, self.stored, total, most, chosen,
+                self.vector, self.stored, USED, total, most, chosen,
             )  # fmt: skip
 
         self.sweeper.share(work, np.diff(groups.begin) * self.stored)
@@ -268,11 +285,14 @@ class Parts:
         begin = np.searchsorted(part, np.arange(len(view.parts) + 1))
         return cells, lines_of(line, step, view.net.incidence), begin, (view.lines.item[line], step)
 
-    def _mix(self, view: View, paid: Floats, distance: Floats, precision: Floats) -> None:
+    def _mix(self, view: View, paid: Floats, distance: Floats, precision: Floats, soft: bool = False) -> None:
         """Shares and prices of each part by itself."""
+        if soft:
+            view = replace(view, net=replace(view.net, over=view.net.over * SOFT))
         cells, lines, begin, at = self._cells(view, None)
         linear = paid + view.net.price_of_classes(self.fixed[view.lines.item])
-        columns, column, slot = self._columns(view, linear, 30 * distance)
+        columns, column, slot = self._columns(view, linear, np.minimum(FAR * distance, CAP * self.scale[view.parts]))
+        self.n = len(slot)
         theta, price = self.theta[slot], self.price[at]
         mix(
             columns, lines, cells, split(cells, column, begin, view.groups.begin),
@@ -288,7 +308,7 @@ class Parts:
         line, step = np.nonzero(self.active[self.top_lines])
         both = np.concatenate((self.top_lines, view.lines.item))
         linear = self.net.only(both).price_of_classes(self.fixed[both])
-        columns, column, slot = self._columns(view, linear, np.full(len(view.parts), 30 * distance))
+        columns, column, slot = self._columns(view, linear, np.full(len(view.parts), min(FAR * distance, CAP * abs(self.bound) / whole)))
         theta, price = self.theta[slot], self.price[at]
         top_at = (self.top_lines[line], step)
         top_price = self.price[top_at]
@@ -323,11 +343,11 @@ class Parts:
         self.sweeper.share(work, np.diff(groups.begin) * self.stored)
         return drawn, besides
 
-    def _widen(self, net: Network, lines: Ints, drawn: Floats) -> Floats:
+    def _widen(self, net: Network, lines: Ints, drawn: Floats, wide: float | None = None) -> Floats:
         """Give rows to the cells whose flow has come to where its price changes; the flows."""
         flow = net.flows(drawn)
         active, fixed = self.active[lines], self.fixed[lines]
-        met = net.needed & ~active & ~(net.linear(flow, 0.0) & (fixed == net.slope(flow)))
+        met = net.needed & ~active & ~(net.linear(flow, WIDE if wide is None else wide) & (fixed == net.slope(flow)))
         self.active[lines] = active | met
         self.fixed[lines] = np.where(active | met, 0.0, fixed)
         return flow
@@ -377,7 +397,7 @@ def _store(
                 place = i
         flow[place] = new_flow[g]
         own[place] = new_own[g]
-        theta[place] = 0.0
+        theta[place] = 1.0 if vector[base] < 0 else 0.0
         vector[place] = new_vector[g]
         fresh[place] = clock
 
@@ -401,10 +421,10 @@ def _blend(
 @compiled
 def _choose(
     start: int, stop: int, group: Ints, begin: Ints, kind: Ints, flow: Floats, own: Floats, theta: Floats,
-    vector: Ints, stored: int, price: Floats, most: Floats, chosen: Any,
+    vector: Ints, stored: int, used: int, price: Floats, most: Floats, chosen: Any,
 ) -> None:  # fmt: skip
     """The answers whose cost at these prices is not much above the best of their group, or in use."""
-    reduced = np.empty(stored)
+    reduced, rank = np.empty(stored), np.zeros(stored)
     for b in range(start, stop):
         for g in range(begin[b], begin[b + 1]):
             base, k, least = group[g] * stored, kind[group[g]], np.inf
@@ -427,6 +447,17 @@ def _choose(
                 reduced[i] = total
                 chosen[g, i] = total < np.inf
                 least = min(least, total)
+            # the best few, those in use first
             for i in range(stored):
                 if chosen[g, i]:
                     chosen[g, i] = reduced[i] <= least + most[b] or theta[base + i] > 1e-3
+                    if chosen[g, i] and theta[base + i] > 0.02:
+                        reduced[i] -= 1e6 * theta[base + i]
+            for i in range(stored):
+                if chosen[g, i]:
+                    better = 0
+                    for o in range(stored):
+                        better += chosen[g, o] and (reduced[o] < reduced[i] or (reduced[o] == reduced[i] and o < i))
+                    rank[i] = better
+            for i in range(stored):
+                chosen[g, i] = chosen[g, i] and rank[i] < used
