@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from gridleaf.plan.cells import active_cells, split
-from gridleaf.plan.master import Columns, lines_of, mix, put
+from gridleaf.plan.cells import Columns, active_cells, lines_of, split
+from gridleaf.plan.interior import put
+from gridleaf.plan.master import mix
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Progress
 from gridleaf.plan.sweep import Sweeper, ranked
@@ -31,60 +32,8 @@ MARGIN = 0.05
 MOST_ROWS = 400
 """With more cells than this those that only have a limit get a row when it is met."""
 MOST_ROUNDS = 400
-INNER = 0.1
-"""Share of the gap that answers may be imprecise by."""
 PATIENCE = 20
 """Rounds without a smaller gap after which nothing better is expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What groups do at some prices: draw ``flow`` ``(J, T)`` [kWh], which costs ``own`` ``(J,)`` besides [EUR].
-
-    ``least`` ``(J,)`` is what that and paying the prices costs at least [EUR]. ``recipe`` ``(J,)`` is what
-    the crowd needs to do it again.
-    """
-
-    flow: Floats
-    own: Floats
-    least: Floats
-    recipe: Any
-
-
-class Crowd(Protocol):
-    """Vehicles in groups ``(G,)``, each of the class ``kind``, that answer prices."""
-
-    count: int
-    kind: Ints
-
-    def sample(self, share: float) -> Ints:
-        """How much of each group is a share of all ``(G,)``."""
-
-    def ask(
-        self, group: Ints, at: Ints, prices: Floats, sample: Ints, precision: float
-    ) -> Answers:
-        """What the groups ``group`` ``(J,)`` do at the rows ``at`` ``(J,)`` of ``prices``, by samples of them."""
-
-
-class Vehicles:
-    """The crowd of vehicles that answer for themselves, exactly."""
-
-    def __init__(self, sweeper: Sweeper) -> None:
-        self.count = len(sweeper.fleet.cars)
-        self.kind = sweeper.fleet.kind
-        self.sweeper = sweeper
-
-    def sample(self, share: float) -> Ints:
-        """How many of each group are a share of all ``(G,)``."""
-        return self.sweeper.sample(share)
-
-    def ask(
-        self, group: Ints, at: Ints, prices: Floats, sample: Ints, precision: float
-    ) -> Answers:
-        """See :class:`Crowd`."""
-        flow, own = self.sweeper.ask(group, at, ranked(prices), sample)
-        least = own + (flow * prices[at]).sum(axis=1)
-        return Answers(flow, own, least, np.full(len(group), None))
 
 
 @dataclass(slots=True)
@@ -99,25 +48,36 @@ class Pool:
     group: Ints
     vector: Ints
     theta: Floats
-    recipe: Any
     asked: list[Floats]
 
     def keep(self, which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
         """Drop all other columns; the shares of each group sum to one again."""
         self.flow, self.own, self.group = self.flow[which], self.own[which], self.group[which]
         self.vector, self.theta = self.vector[which], self.theta[which]
-        self.recipe = self.recipe[which]
         total = np.bincount(self.group, weights=self.theta)
         self.theta = self.theta / total[self.group]
 
-    def add(self, answers: Answers, group: Ints, vector: int) -> None:
+    def add(self, flow: Floats, own: Floats, group: Ints, vector: int) -> None:
         """Add an answer of each of some groups."""
-        self.flow = np.concatenate((self.flow, answers.flow))
-        self.own = np.concatenate((self.own, answers.own))
-        self.recipe = np.concatenate((self.recipe, answers.recipe))
+        self.flow = np.concatenate((self.flow, flow))
+        self.own = np.concatenate((self.own, own))
         self.group = np.concatenate((self.group, group))
         self.vector = np.concatenate((self.vector, np.full(len(group), vector)))
         self.theta = np.concatenate((self.theta, np.zeros(len(group))))
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Group ``group`` takes ``share`` of its answer to row ``vector`` of ``prices`` ``(V, T)``, all three ``(n,)``.
+
+    ``drawn`` ``(P, T)`` is what the classes draw with that [kWh].
+    """
+
+    group: Ints
+    vector: Ints
+    share: Floats
+    prices: Floats
+    drawn: Floats
 
 
 @dataclass(slots=True)
@@ -125,7 +85,7 @@ class Memory:
     """What a search leaves for the next one of a problem that differs a little.
 
     Hand the same one to one call of ``plan.solve`` after the other. It fits problems of the same nodes,
-    rows and steps; where it does not fit it is not used.
+    rows and steps; where it does not fit it is not used. Of a tree it holds prices alone.
     """
 
     pool: Pool | None = None
@@ -133,17 +93,31 @@ class Memory:
     buy: Floats | None = None
     sell: Floats | None = None
     groups: int = 0
-    incidence: Floats | None = None
+    incidence: csr_array | None = None
 
     def fits(self, net: Network, groups: int) -> bool:
-        """Whether there is something to start from."""
-        return (
-            self.price is not None
-            and self.incidence is not None
-            and self.price.shape == net.needed.shape
-            and self.groups == groups
-            and np.array_equal(self.incidence, net.incidence.toarray())
-        )
+        """Whether there are columns to start from."""
+        return self.pool is not None and self.groups == groups and self.price_for(net) is not None
+
+    def price_for(self, net: Network) -> Floats | None:
+        """The prices to start from, if they fit; those that followed the meters' follow them again."""
+        old, new = self.incidence, net.incidence
+        if self.price is None or old is None or self.price.shape != net.needed.shape:
+            return None
+        if old.shape != new.shape or (old != new).nnz:
+            return None
+        assert self.buy is not None
+        assert self.sell is not None
+        price = self.price
+        for before, now in ((self.buy, net.buy), (self.sell, net.sell)):
+            if not np.array_equal(before, now):
+                price = _follow(price, before, now)
+        return price
+
+    def note(self, net: Network, price: Floats, pool: Pool | None, groups: int) -> None:
+        """Keep what a search found."""
+        self.pool, self.price, self.groups = pool, price, groups
+        self.buy, self.sell, self.incidence = net.buy, net.sell, net.incidence
 
     def moved(self, net: Network) -> bool:
         """Whether a meter's price has changed since."""
@@ -183,19 +157,20 @@ class Coordinator:
     def __init__(
         self,
         net: Network,
-        crowd: Crowd,
+        sweeper: Sweeper,
         out_of_time: Callable[[], bool],
         progress: Callable[[Progress], None] | None = None,
         price: Floats | None = None,
     ) -> None:
+        fleet = sweeper.fleet
         self.net = net
-        self.crowd = crowd
-        self.count = max(crowd.count, 1)
-        self.kind = crowd.kind
-        self.groups = len(crowd.kind)
+        self.sweeper = sweeper
+        self.count = max(len(fleet.cars), 1)
+        self.kind = fleet.kind
+        self.groups = len(fleet.begin)
         none = np.zeros(0, dtype=np.int64)
         steps = net.load.shape[1]
-        self.pool = Pool(np.zeros((0, steps)), np.zeros(0), none, none, np.zeros(0), np.zeros(0, object), [])
+        self.pool = Pool(np.zeros((0, steps)), np.zeros(0), none, none, np.zeros(0), [])
         self.standing = Standing(net.buy.copy() if price is None else price)
         self._out_of_time = out_of_time
         self._progress = progress
@@ -206,15 +181,9 @@ class Coordinator:
         self._lowest = net.sell - net.over[:, None]
         self._highest = net.buy + net.over[:, None] + net.demand[:, None] / net.step_h
 
-    def remember(self, memory: Memory) -> None:
-        """Leave the shares and prices for the next search."""
-        memory.pool, memory.price = self.pool, self.standing.price
-        memory.buy, memory.sell = self.net.buy, self.net.sell
-        memory.groups, memory.incidence = self.groups, self.net.incidence.toarray()
-
     def recall(self, memory: Memory) -> None:
         """Start from a memory that fits; prices that followed the meters' follow them again."""
-        pool, price, net = memory.pool, memory.price, self.net
+        pool, price, net = memory.pool, memory.price_for(self.net), self.net
         assert pool is not None
         assert price is not None
         assert memory.buy is not None
@@ -223,31 +192,29 @@ class Coordinator:
         for old, new in ((memory.buy, net.buy), (memory.sell, net.sell)):
             if not np.array_equal(old, new):
                 classes = net.price_of_classes(old), net.price_of_classes(new)
-                price = _follow(price, old, new)
                 asked = [_follow(prices, *classes) for prices in asked]
         self.pool = replace(pool, asked=asked)
         self.standing = Standing(price)
 
     def level(self, share: float, tolerance: float) -> None:
         """Ask a share of the fleet until its gap is below the tolerance."""
-        sample = self.crowd.sample(share)
+        sample = self.sweeper.sample(share)
         if len(self.pool.own):
-            self._ask_again(sample, tolerance)
+            self._ask_again(sample)
         self.standing = Standing(self.standing.price, rounds=self.standing.rounds)
         price = self.standing.price
         stuck = 0
         weight = SMOOTHING
         for _ in range(MOST_ROUNDS):
             before, last = self.standing.gap, self.standing.bound
-            precision = INNER * max(min(before, 1.0), tolerance)
-            answers = self._ask(price, sample, precision)
+            flow, own = self._ask(price, sample)
             if self.standing.gap <= tolerance or self._out_of_time():
                 return
             if self.standing.gap < 0.1 and not self._narrowed:
                 self._narrow()
             if self.standing.gap < 0.1 and not stuck:
                 self._forget()
-            self._add(price, answers)
+            self._add(price, flow, own)
             master_price = self._mix(tolerance, 0.1 ** min(stuck, 6))
             self._tell(share)
             if self.standing.gap <= tolerance:
@@ -318,6 +285,15 @@ class Coordinator:
         put(columns, self._lines, 0, len(use), 0, entries.shape[1], entries)
         return entries
 
+    def mixture(self) -> Mixture:
+        """The shares as they are."""
+        pool, classes = self.pool, self.net.incidence.shape[1]
+        used, vector = np.unique(pool.vector, return_inverse=True)
+        asked = [pool.asked[v] for v in used]
+        prices = np.concatenate(asked) if asked else np.zeros((0, pool.flow.shape[1]))
+        vector = vector * classes + self.kind[pool.group]
+        return Mixture(pool.group, vector, pool.theta, prices, self.drawn(pool.theta))
+
     def own(self) -> Floats:
         """What each column costs besides ``(n,)`` [EUR], the cells without a row included."""
         pool = self.pool
@@ -339,23 +315,25 @@ class Coordinator:
 
     def cost(self, theta: Floats) -> float:
         """What the mixture costs [EUR]: a plan of that cost exists."""
-        return float(theta @ self.pool.own) + float(
-            self.net.cost(self.net.flows(self.drawn(theta))).sum()
-        )
+        flow = self.net.flows(self.drawn(theta))
+        return float(theta @ self.pool.own + self.net.cost(flow).sum())
 
-    def _ask(self, price: Floats, sample: Ints, precision: float) -> Answers:
+    def _ask(self, price: Floats, sample: Ints) -> tuple[Floats, Floats]:
         """The answers of all groups; a better bound is noted."""
         classes = self.net.price_of_classes(price)
-        answers = self.crowd.ask(np.arange(self.groups), self.kind, classes, sample, precision)
-        bound = float(answers.least.sum() + self.net.bound(price).sum())
+        vectors = ranked(classes)
+        flow, own = self.sweeper.ask(np.arange(self.groups), self.kind, vectors, sample)
+        bound = float((flow * classes[self.kind]).sum() + own.sum()) + float(
+            self.net.bound(price).sum()
+        )
         self.standing.rounds += 1
         if bound > self.standing.bound:
             self.standing.bound, self.standing.price = bound, price
-        return answers
+        return flow, own
 
-    def _add(self, price: Floats, answers: Answers) -> None:
+    def _add(self, price: Floats, flow: Floats, own: Floats) -> None:
         self.pool.asked.append(self.net.price_of_classes(price))
-        self.pool.add(answers, np.arange(self.groups), len(self.pool.asked) - 1)
+        self.pool.add(flow, own, np.arange(self.groups), len(self.pool.asked) - 1)
 
     def polish(self) -> None:
         """Precise shares of the columns in use."""
@@ -380,12 +358,12 @@ class Coordinator:
             distance = float(np.abs(pool.own).sum() / count + scale)
         precision = care * min(0.1, max(gap if known else 1.0, tolerance / 2) / 10)
         found = standing.price[self.active]
-        column, cell = np.array([0, len(pool.own)]), np.array([0, len(found)])
+        ends = (np.array([0, size]) for size in (len(pool.own), len(found), self.groups))
         mix(
             self.columns(),
             self._lines,
             self._cells,
-            split(self._cells, column, cell, np.array([0, self.groups])),
+            split(self._cells, *ends),
             np.array([float(count)]),
             theta=pool.theta,
             price=found,
@@ -414,7 +392,7 @@ class Coordinator:
         far = (reduced - least[pool.group] >= most) & (pool.theta <= 1e-3)
         pool.keep(~far)
 
-    def _ask_again(self, sample: Ints, tolerance: float) -> None:
+    def _ask_again(self, sample: Ints) -> None:
         """The columns in use, as a larger sample answers."""
         pool = self.pool
         most = np.zeros(self.groups)
@@ -423,8 +401,7 @@ class Coordinator:
         used, vector = np.unique(pool.vector, return_inverse=True)
         asked = [pool.asked[v] for v in used]
         classes = asked[0].shape[0]
+        vectors = ranked(np.concatenate(asked))
         at = vector * classes + self.kind[pool.group]
-        prices = np.concatenate(asked)
-        answers = self.crowd.ask(pool.group, at, prices, sample, INNER * tolerance)
-        pool.flow, pool.own, pool.recipe = answers.flow, answers.own, answers.recipe
+        pool.flow, pool.own = self.sweeper.ask(pool.group, at, vectors, sample)
         pool.vector, pool.asked = vector, asked

@@ -10,9 +10,12 @@ from gridleaf.domain.clock import stopwatch
 from gridleaf.domain.errors import PlanningFailed
 from gridleaf.plan.columns import Coordinator, Memory
 from gridleaf.plan.cost import finish
-from gridleaf.plan.network import classes, network
+from gridleaf.plan.network import Network, classes, divide, network
+from gridleaf.plan.parts import Parts
 from gridleaf.plan.problem import (
     Floats,
+    Ints,
+    Penalties,
     Plan,
     Problem,
     Progress,
@@ -28,8 +31,8 @@ from gridleaf.plan.sweep import pack, sweeper
 GROUPS = 32
 DEAR = 50_000
 """Before so many vehicles are asked again it pays to make the columns few."""
-MANY = 16
-"""With more classes of vehicles than this samples of each would be too small."""
+MOST_GROUPS = 200_000
+"""Under a tree every vehicle is a group by itself, up to so many."""
 FEW = 5000
 """Fewer visits than this are coordinated in three quarters of the groups."""
 BOTH_KW = 1e-4
@@ -86,37 +89,41 @@ def solve_fleet(
         late = time_limit_s is not None and timer() - began > time_limit_s
         return late or (cancel is not None and cancel())
 
-    groups = GROUPS if len(kind) >= FEW else 3 * GROUPS // 4
-    price = None
-    rungs = ladder(len(kind), gap)
-    fleet = pack(problem, prices, kind, groups)
-    memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
-    if memory is not None and len(kind) >= DEAR and memory.moved(net):
-        memory = None  # to ask all of them again costs more than to begin with few
-    if memory is not None:
-        rungs = rungs[-1:]
-    elif net.needed[net.only_limits].any() and len(first) > MANY:
-        # first as if only what all share had limits, in few groups: these prices are near the final
-        whole, lines, merged = net.shared()
-        with sweeper(pack(problem, prices, merged[kind], groups), workers) as vehicles:
-            coordinator = Coordinator(whole, vehicles, out_of_time, progress)
-            for share, _ in rungs[:-1]:
-                coordinator.level(share, 1e-3)
-        price = np.zeros(net.needed.shape)
-        price[lines] = coordinator.standing.price
-        rungs = rungs[-1:]
-    with sweeper(fleet, workers) as vehicles:
-        coordinator = Coordinator(net, vehicles, out_of_time, progress, price)
+    division = divide(net, problem, kind)
+    if net.needed[division[0] >= 0].any():
+        groups = min(len(kind), MOST_GROUPS)
+        price = None if warm is None else warm.price_for(net)
+        if price is None:
+            price = _above(net, division[0], problem, prices, kind, workers, out_of_time, progress)
+        with sweeper(pack(problem, prices, kind, groups), workers) as vehicles:
+            parts = Parts(net, vehicles, division, price, out_of_time, progress)
+            mixture, standing = parts.settle(0.9 * gap), parts.standing
+            if warm is not None:
+                warm.note(net, standing.price, None, 0)
+            result = schedules(mixture, net, vehicles, standing, problem, prices, gap)
+    else:
+        groups = GROUPS if len(kind) >= FEW else 3 * GROUPS // 4
+        rungs = ladder(len(kind), gap)
+        fleet = pack(problem, prices, kind, groups)
+        memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
+        if memory is not None and len(kind) >= DEAR and memory.moved(net):
+            memory = None  # to ask all of them again costs more than to begin with few
         if memory is not None:
-            coordinator.recall(memory)
-        for share, tolerance in rungs:
-            if share * len(kind) >= DEAR and coordinator.pool.theta.any():
-                settle_shares(coordinator, tolerance)
-            coordinator.level(share, tolerance)
-        settle_shares(coordinator, gap)
-        if warm is not None:
-            coordinator.remember(warm)
-        result = schedules(coordinator, problem, prices, gap)
+            rungs = rungs[-1:]
+        with sweeper(fleet, workers) as vehicles:
+            coordinator = Coordinator(net, vehicles, out_of_time, progress)
+            if memory is not None:
+                coordinator.recall(memory)
+            for share, tolerance in rungs:
+                if share * len(kind) >= DEAR and coordinator.pool.theta.any():
+                    settle_shares(coordinator, tolerance)
+                coordinator.level(share, tolerance)
+            settle_shares(coordinator, gap)
+            standing = coordinator.standing
+            if warm is not None:
+                warm.note(net, standing.price, coordinator.pool, coordinator.groups)
+            mixture = coordinator.mixture()
+            result = schedules(mixture, net, vehicles, standing, problem, prices, gap)
     both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
     notes = []
     if both:
@@ -127,11 +134,34 @@ def solve_fleet(
         method="fleet",
         charge_kw=result.charge_kw,
         discharge_kw=result.discharge_kw,
-        lower_bound_eur=coordinator.standing.bound,
-        shadow_price_eur_per_kwh=_shadow_prices(problem, coordinator.standing.price),
+        lower_bound_eur=standing.bound,
+        shadow_price_eur_per_kwh=_shadow_prices(problem, standing.price),
         notes=notes,
         seconds=timer() - began,
     )
+
+
+def _above(
+    net: Network,
+    of_line: Ints,
+    problem: Problem,
+    prices: Penalties,
+    kind: Ints,
+    workers: int | None,
+    out_of_time: Callable[[], bool],
+    progress: Callable[[Progress], None] | None,
+) -> Floats:
+    """Prices to start from under a tree: as if only what its parts share had limits, found with samples."""
+    price = np.where(net.needed, net.slope(net.load), 0.0)
+    shared = of_line < 0
+    if net.needed[shared].any() and net.only_limits[~shared].all():
+        whole, merged = net.only(np.flatnonzero(shared)).merged()
+        with sweeper(pack(problem, prices, merged[kind], GROUPS), workers) as vehicles:
+            coordinator = Coordinator(whole, vehicles, out_of_time, progress)
+            for share, _ in ladder(len(kind), 1e-3)[:-1]:
+                coordinator.level(share, 1e-3)
+            price[shared] = coordinator.standing.price
+    return price
 
 
 def ladder(count: int, gap: float) -> list[tuple[float, float]]:

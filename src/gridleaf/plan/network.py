@@ -28,6 +28,10 @@ MOST_OF_ALL, SMALL = 32, 200
 """A part of a tree has one of so many of the vehicles at most, or at most so many."""
 
 
+INSIDE = 1e-7
+"""Limits are aimed at less this share of them, so that rounding does not break them [-]."""
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """M lines over T steps, P classes. Energies per step [kWh], prices [EUR/kWh], ``(M, T)``.
@@ -88,6 +92,11 @@ class Network:
         """The same for a share of the vehicles."""
         energies = ("load", "low", "high", "limit_in", "limit_out", "so_far")
         return replace(self, **{name: share * getattr(self, name) for name in energies})
+
+    def inside(self) -> Network:
+        """The network with limits a little tighter."""
+        limit_in = self.limit_in * np.where(self.limit_in > 0, 1 - INSIDE, 1 + INSIDE)
+        return replace(self, limit_in=limit_in, limit_out=self.limit_out * (1 - INSIDE))
 
     def merged(self) -> tuple[Network, Ints]:
         """The network with classes that no line tells apart made one, and which one each is ``(P,)``."""
@@ -240,7 +249,9 @@ def divide(net: Network, problem: Problem, kind: Ints) -> tuple[Ints, Ints]:
         if of_line[k] >= 0:
             of_class[net.incidence.indices[slice(*net.incidence.indptr[k : k + 2])]] = of_line[k]
     for m in range(len(parent), lines):
-        touched = np.unique(of_class[net.incidence.indices[slice(*net.incidence.indptr[m : m + 2])]])
+        touched = np.unique(
+            of_class[net.incidence.indices[slice(*net.incidence.indptr[m : m + 2])]]
+        )
         if len(touched) == 1:
             of_line[m] = touched[0]
     return of_line, of_class

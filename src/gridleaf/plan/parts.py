@@ -1,363 +1,51 @@
-"""Parts of a tree that answer prices as vehicles do: sites below a feeder, each with limits of its own.
+"""The coordination of a tree: sites below a feeder, each with few vehicles and limits of its own.
 
-At given prices from above the parts have nothing to do with each other. Each is a small problem of its
-own kind, solved by column generation like the whole: its lines have prices, its vehicles answer them,
-and a master problem with rows only for the cells that bind mixes the answers. All parts go through the
-rounds together, so that vehicles are asked and master problems solved many at once.
+Few vehicles do not stand for each other, so every vehicle is a group by itself here. That makes a master
+problem of hundreds of thousands of columns, but nearly all its cells belong to one part of the tree and are
+eliminated with it (:func:`gridleaf.plan.master.mix_together`); a cell has a row only where its limit is near.
+
+First the parts find prices of their own lines at shared prices that stay as they are: then they have nothing
+to do with each other, and every round is one small problem for each of them. From there all prices
+are found together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from time import perf_counter
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gridleaf.plan.cells import active_cells, split
-from gridleaf.plan.compiled import compiled
-from gridleaf.plan.master import Cells, Columns, Lines, lines_of, mix, mix_together
+from gridleaf.plan.cells import Cells, Columns, Lines, active_cells, lines_of, split
+from gridleaf.plan.columns import Mixture, Standing
+from gridleaf.plan.master import mix, mix_together
 from gridleaf.plan.network import Network
-from gridleaf.plan.problem import Floats, Ints
-from gridleaf.plan.sweep import Sweeper, ranked
+from gridleaf.plan.problem import Floats, Ints, Progress
+from gridleaf.plan.stock import Ranges, Stock, ranges
+from gridleaf.plan.sweep import Sweeper
 
-STORED = 16
-"""Answers that are kept of each group of vehicles."""
+FIRST = 3e-3
+"""The gap of each part by itself before all go on together [-]."""
 MOST_ROUNDS = 30
-INNER_FIRST = 1e-3
-TOGETHER = 0.3
-WIDE = 0.02
-TIGHT = 0.01
-CARE = 0.1
-WEIGHT0 = 0.8
-NARROW_AT = 2e-3
-CAP = 0.02
-FAR = 30
-USED = 5
+SOFT_ROUNDS = 6
 SOFT = 0.003
-SOFT_TURNS = 6
-SMOOTHING = 0.3
+"""In the first rounds of the parts a broken limit costs this share of its price, so that prices rise slowly."""
+AT_FIRST, AT_LAST = 0.8, 0.3
 """Weight of the prices of the best bound in the next prices."""
-NOTHING = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a group of parts does what it did: the groups of vehicles take ``share`` ``(w,)`` of their answers.
-
-    ``group`` and ``vector`` ``(w,)`` say whose and to which prices; ``kind`` and ``drawn`` ``(P, T)`` what the
-    classes of these parts draw then [kWh].
-    """
-
-    group: Ints
-    vector: Ints
-    share: Floats
-    kind: Ints
-    drawn: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Ranges:
-    """Items of owners, one owner after the other: those of b are ``item[begin[b]:begin[b + 1]]``."""
-
-    item: Ints
-    begin: Ints
-
-    @property
-    def owner(self) -> Ints:
-        """The owner of each item."""
-        return np.repeat(np.arange(len(self.begin) - 1), np.diff(self.begin))
-
-    def of(self, owners: Ints) -> Ranges:
-        """The items of these owners."""
-        size = np.diff(self.begin)[owners]
-        begin = np.concatenate(([0], np.cumsum(size)))
-        at = np.arange(begin[-1]) + np.repeat(self.begin[owners] - begin[:-1], size)
-        return Ranges(self.item[at], begin)
-
-
-def ranges(owner: Ints, count: int) -> Ranges:
-    """The items of each owner; items of -1 are nobody's."""
-    order = np.argsort(owner, kind="stable")
-    return Ranges(order, np.searchsorted(owner[order], np.arange(count + 1)))
-
-
-class Parts:
-    """The crowd of the parts of a tree, in groups."""
-
-    def __init__(
-        self, net: Network, sweeper: Sweeper, of_line: Ints, of_class: Ints
-    ) -> None:
-        fleet = sweeper.fleet
-        vehicles = fleet.end - fleet.begin
-        # groups of vehicles that are in no part are parts by themselves, without lines
-        part = of_class[fleet.kind].copy()
-        alone = part < 0
-        known = int(of_line.max(initial=-1)) + 1
-        part[alone] = known + np.arange(int(alone.sum()))
-        used, part = np.unique(part, return_inverse=True)
-        place = np.full(int(used.max(initial=-1)) + 1, -1)
-        place[used] = np.arange(len(used))
-        self.net = net
-        self.sweeper = sweeper
-        self.count = len(fleet.cars)
-        self.size = len(used)
-        self.whole = sweeper.sample(1.0)
-        self.groups = ranges(part, self.size)
-        self.lines = ranges(np.where(of_line >= 0, place[np.maximum(of_line, 0)], -1), self.size)
-        pairs = np.unique(np.stack((part, fleet.kind)), axis=1)
-        self.classes = Ranges(pairs[1], np.searchsorted(pairs[0], np.arange(self.size + 1)))
-        self.vehicles = np.bincount(part, weights=vehicles, minlength=self.size)
-        steps = net.load.shape[1]
-        self.stored = STORED
-        store = len(fleet.begin) * self.stored
-        self.flow = np.zeros((store, steps))
-        self.own = np.zeros(store)
-        self.theta = np.zeros(store)
-        self.vector = np.full(store, -1, dtype=np.int64)
-        self.fresh = np.zeros(store, dtype=np.int64)
-        self.row = np.zeros(net.incidence.shape[1], dtype=np.int64)
-        self.gap = np.full(self.size, np.inf)
-        self.scale = np.full(self.size, np.inf)
-        self.top_lines = np.flatnonzero(of_line < 0)
-        self.top = net.only(self.top_lines)
-        self.top_weight = self.top.incidence.toarray()
-        self.asked: list[Floats] = []
-        self.number = 0
-        self.clock = 0
-        slope = net.slope(net.load)
-        self.price = np.where(net.needed, slope, 0.0)
-        self.active = np.zeros(net.needed.shape, dtype=np.bool_)
-        self.fixed = self.price.copy()
-        self.lowest = net.sell - net.over[:, None]
-        self.highest = net.buy + net.over[:, None] + net.demand[:, None] / net.step_h
-        self.rounds = 0
-        self.solved = 0
-
-    def level(self, parts: Ints, tolerance: float) -> None:
-        """Find prices and shares for some parts, until their gap is below the tolerance."""
-        self._solve(parts, max(INNER_FIRST, tolerance))
-        self._together(parts, tolerance)
-
-    def _solve(self, todo: Ints, precision: float) -> None:
-        """Prices of the parts' own lines, at the shared prices as they are."""
-        P, steps = self.net.incidence.shape[1], self.net.load.shape[1]
-        above = self.top.price_of_classes(self.price[self.top_lines])
-        bounds = np.full(self.size, -np.inf)
-        best_price = self.price.copy()
-        parts = todo
-        for turn in range(MOST_ROUNDS):
-            view = self._view(parts)
-            groups, lines, classes, net = view.groups, view.lines, view.classes, view.net
-            paid = np.zeros((P, steps))
-            paid[classes.item] = above[classes.item]
-            if turn == 0 and (self.vector[groups.item * self.stored] >= 0).all():
-                self._mix(view, paid, np.full(len(parts), 0.01), np.full(len(parts), 1e-3))
-            value = self._ask(view)
-            if turn == 0:
-                self._widen(net, lines.item, self._blend(view)[0])
-            bound = value + view.of_lines(net.bound(self.price[lines.item]))
-            better = bound > bounds[parts]
-            bounds[parts[better]] = bound[better]
-            at = lines.item[better[lines.owner]]
-            best_price[at] = self.price[at]
-            scale = np.maximum(np.abs(bounds[parts]), 1e-9)
-            gap = self.gap[parts] if turn else np.ones(len(parts))
-            self.scale[parts] = scale / self.vehicles[parts]
-            self._mix(view, paid, np.minimum(gap, 1.0) * scale / self.vehicles[parts], 0.1 * np.minimum(0.1, np.maximum(gap / 3, precision)), soft=turn < SOFT_TURNS)
-            drawn, besides = self._blend(view)
-            here = self._widen(net, lines.item, drawn)
-            cost = besides + view.of_lines(net.cost(here))
-            cost += np.bincount(classes.owner, weights=(drawn * paid)[classes.item].sum(axis=1), minlength=len(parts))
-            self.gap[parts] = (cost - bounds[parts]) / scale
-            left = self.gap[parts] > precision
-            at = lines.item[left[lines.owner]]
-            mixed = SMOOTHING * best_price[at] + (1 - SMOOTHING) * self.price[at]
-            self.price[at] = np.clip(mixed, self.lowest[at], self.highest[at])
-            if VERBOSE:
-                print('   inner', turn, len(parts), float(np.median(self.gap[parts])), self.active[lines.item].sum() / len(parts), self.n/len(groups.item))
-            parts = parts[left]
-            if not len(parts):
-                break
-
-    def _together(self, parts: Ints, tolerance: float) -> None:
-        """Prices of all lines together."""
-        view = self._view(parts)
-        groups, lines, classes, net = view.groups, view.lines, view.classes, view.net
-        whole = float(self.vehicles[parts].sum())
-        top = self.top.scaled(whole / self.count)
-        both = np.concatenate((self.top_lines, lines.item))
-        drawn, besides = self._blend(view)
-        self._narrow(top, self.top_lines, drawn, 0.05)
-        self.bound, self.cost, self.best = -np.inf, np.inf, self.price.copy()
-        gap, wide, narrowed = 1.0, WIDE, False
-        weight = WEIGHT0
-        for turn in range(40):
-            # ask
-            t0 = perf_counter()
-            value = self._ask(view)
-            bound = float(value.sum() + net.bound(self.price[lines.item]).sum() + top.bound(self.price[self.top_lines]).sum())
-            improved = bound > self.bound
-            if improved:
-                self.bound = bound
-                self.best[both] = self.price[both]
-            t1 = perf_counter()
-            distance = (self.cost - self.bound) if np.isfinite(self.cost) else 0.01 * abs(self.bound)
-            if self.relative() <= tolerance:
-                break
-            its, n = self._mix_together(view, top, whole, distance / whole, CARE * min(0.1, max(distance / abs(self.bound), tolerance / 2)))
-            t2 = perf_counter()
-            drawn, besides = self._blend(view)
-            cost = besides.sum() + net.cost(self._widen(net, lines.item, drawn, wide)).sum()
-            cost += top.cost(self._widen(top, self.top_lines, drawn, wide)).sum()
-            if cost < self.cost:
-                self.cost = float(cost)
-                self.kept = self.theta.copy()
-            if self.relative() < NARROW_AT and not narrowed:
-                narrowed = True
-                self._narrow(net, lines.item, drawn, TIGHT)
-                self._narrow(top, self.top_lines, drawn, TIGHT)
-                wide = TIGHT / 2
-            gap = self.relative()
-            if VERBOSE:
-                print(f'   together {turn} gap {gap:.2e} bound {self.bound:.3f} ({bound:.3f}) cost {self.cost:.3f} ({cost:.3f}) w {weight:.2f} its {its} n/veh {n/len(groups.item):.2f} local {self.active[lines.item].sum()/len(parts):.1f} top {self.active[self.top_lines].sum()} ask {t1-t0:.2f} mix {t2-t1:.2f} rest {perf_counter()-t2:.2f}')
-            if gap <= tolerance:
-                break
-            weight = max(weight - 0.15, TOGETHER) if improved else min(weight + 0.5 * (1 - weight), 0.95)
-            smooth = weight
-            self.price[both] = np.clip(smooth * self.best[both] + (1 - smooth) * self.price[both], self.lowest[both], self.highest[both])
-
-    def relative(self) -> float:
-        return (self.cost - self.bound) / abs(self.bound) if np.isfinite(self.cost) else np.inf
-
-    def _view(self, parts: Ints) -> View:
-        groups, lines, classes = (r.of(parts) for r in (self.groups, self.lines, self.classes))
-        return View(parts, groups, lines, classes, self.net.only(lines.item))
-
-    def _ask(self, view: View) -> Floats:
-        """New answers at the prices as they are; what vehicles of each part cost with them ``(B,)``."""
-        groups, classes = view.groups.item, view.classes.item
-        kinds = self.sweeper.fleet.kind[groups]
-        self.row[classes] = np.arange(len(classes))
-        vectors = np.ascontiguousarray(self.net.price_of_classes(self.price)[classes])
-        flow, own = self.sweeper.ask(groups, self.row[kinds], ranked(vectors), self.whole)
-        self.rounds += len(view.parts)
-        value = own + (flow * vectors[self.row[kinds]]).sum(axis=1)
-        self.clock += 1
-        self.asked.append(vectors)
-        _store(
-            self.flow, self.own, self.theta, self.vector, self.fresh, groups, flow, own,
-            self.number + self.row[kinds], self.clock, self.stored,
-        )  # fmt: skip
-        self.number += len(vectors)
-        return np.bincount(view.groups.owner, weights=value, minlength=len(view.parts))
-
-    def _columns(self, view: View, linear: Floats, most: Floats) -> tuple[Columns, Ints, Ints]:
-        """The columns worth a share, where each part's begin, and their places in the store.
-
-        ``linear`` ``(P, T)`` is paid besides, ``most`` ``(B,)`` the reduced cost beyond which one is not [EUR].
-        """
-        groups = view.groups
-        chosen = np.zeros((len(groups.item), self.stored), dtype=np.bool_)
-        total = self.net.price_of_classes(self.price)
-        kind = self.sweeper.fleet.kind
-
-        def work(piece: slice) -> None:
-            _choose(
-                piece.start, piece.stop, groups.item, groups.begin, kind, self.flow, self.own, self.theta,
-                self.vector, self.stored, USED, total, most, chosen,
-            )  # fmt: skip
-
-        self.sweeper.share(work, np.diff(groups.begin) * self.stored)
-        owner, slot = np.nonzero(chosen)
-        slot += groups.item[owner] * self.stored
-        part = groups.owner[owner]
-        columns = Columns(
-            self.flow, self.own, slot, owner - groups.begin[:-1][part], kind[groups.item[owner]], linear
-        )
-        return columns, np.searchsorted(part, np.arange(len(view.parts) + 1)), slot
-
-    def _cells(self, view: View, whole: float | None) -> tuple[Cells, Lines, Ints, tuple[Ints, Ints]]:
-        line, step = np.nonzero(self.active[view.lines.item])
-        part = view.lines.owner[line]
-        cells = active_cells(view.net, (line, step), self.vehicles[view.parts][part], whole)
-        begin = np.searchsorted(part, np.arange(len(view.parts) + 1))
-        return cells, lines_of(line, step, view.net.incidence), begin, (view.lines.item[line], step)
-
-    def _mix(self, view: View, paid: Floats, distance: Floats, precision: Floats, soft: bool = False) -> None:
-        """Shares and prices of each part by itself."""
-        if soft:
-            view = replace(view, net=replace(view.net, over=view.net.over * SOFT))
-        cells, lines, begin, at = self._cells(view, None)
-        linear = paid + view.net.price_of_classes(self.fixed[view.lines.item])
-        columns, column, slot = self._columns(view, linear, np.minimum(FAR * distance, CAP * self.scale[view.parts]))
-        self.n = len(slot)
-        theta, price = self.theta[slot], self.price[at]
-        mix(
-            columns, lines, cells, split(cells, column, begin, view.groups.begin),
-            self.vehicles[view.parts], theta=theta, price=price,
-            distance=np.maximum(distance, 1e-7), precision=precision, share=self.sweeper.share,
-        )
-        self._note(view, slot, theta)
-        self.price[view.lines.item] = self.fixed[view.lines.item]
-        self.price[at] = price
-
-    def _mix_together(self, view: View, top: Network, whole: float, distance: float, precision: float) -> tuple[int, int]:
-        cells, lines, begin, at = self._cells(view, whole)
-        line, step = np.nonzero(self.active[self.top_lines])
-        both = np.concatenate((self.top_lines, view.lines.item))
-        linear = self.net.only(both).price_of_classes(self.fixed[both])
-        columns, column, slot = self._columns(view, linear, np.full(len(view.parts), min(FAR * distance, CAP * abs(self.bound) / whole)))
-        theta, price = self.theta[slot], self.price[at]
-        top_at = (self.top_lines[line], step)
-        top_price = self.price[top_at]
-        its = mix_together(
-            columns, lines, cells, split(cells, column, begin, view.groups.begin),
-            self.vehicles[view.parts], active_cells(top, (line, step), whole), step,
-            self.top_weight[line], whole, theta=theta, price=price, shared_price=top_price,
-            distance=max(distance, 1e-7), precision=precision, share=self.sweeper.share,
-        )
-        self._note(view, slot, theta)
-        self.price[both] = self.fixed[both]
-        self.price[at] = price
-        self.price[top_at] = top_price
-        return its, len(slot)
-
-    def _note(self, view: View, slot: Ints, theta: Floats) -> None:
-        every = (view.groups.item[:, None] * self.stored + np.arange(self.stored)).ravel()
-        self.theta[every] = 0.0
-        self.theta[slot] = theta
-
-    def _blend(self, view: View) -> tuple[Floats, Floats]:
-        """What the classes draw ``(P, T)`` [kWh] and what that costs each part besides [EUR]."""
-        groups = view.groups
-        drawn, besides = np.zeros(self.net.incidence.shape[::-1][0:1] + self.net.load.shape[1:]), np.zeros(len(view.parts))
-
-        def work(piece: slice) -> None:
-            _blend(
-                piece.start, piece.stop, self.flow, self.own, self.theta, groups.item, groups.begin,
-                self.sweeper.fleet.kind, self.stored, drawn, besides,
-            )  # fmt: skip
-
-        self.sweeper.share(work, np.diff(groups.begin) * self.stored)
-        return drawn, besides
-
-    def _widen(self, net: Network, lines: Ints, drawn: Floats, wide: float | None = None) -> Floats:
-        """Give rows to the cells whose flow has come to where its price changes; the flows."""
-        flow = net.flows(drawn)
-        active, fixed = self.active[lines], self.fixed[lines]
-        met = net.needed & ~active & ~(net.linear(flow, WIDE if wide is None else wide) & (fixed == net.slope(flow)))
-        self.active[lines] = active | met
-        self.fixed[lines] = np.where(active | met, 0.0, fixed)
-        return flow
-
-    def _narrow(self, net: Network, lines: Ints, drawn: Floats, margin: float) -> None:
-        """Take rows from cells whose flow is far from where its price changes."""
-        flow = net.flows(drawn)
-        active = net.needed & ~net.linear(flow, margin)
-        self.active[lines] = active
-        self.fixed[lines] = np.where(active, 0.0, net.slope(flow))
+NEAR = 0.02
+"""A cell gets a row when it is this near to its limits, relative to what is possible [-]."""
+NEARER, NARROW = 0.004, 8e-4
+"""Once the gap is below the second, rows are taken from cells that are not this near."""
+USED = 7
+"""Columns of a group in the master problem at most."""
+FAR, FARTHEST = 10.0, 0.02
+"""No column is used whose reduced cost is so many times the gap, or this share of the cost, per vehicle."""
+CARE = 0.3
+"""Complementarity at which the master problem stops, relative to the gap."""
+HARD = 5.0
+"""Below so many times the tolerance limits that hold are held exactly."""
+BROKEN = 1e-6
+"""A flow so far beyond its limit, relative to what is possible, is meant to be [-]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,89 +63,275 @@ class View:
         return np.bincount(self.lines.owner, weights=values, minlength=len(self.parts))
 
 
-VERBOSE = False
+class Parts:
+    """Finds prices and shares for a fleet under a tree that is divided into parts."""
 
+    def __init__(
+        self,
+        net: Network,
+        sweeper: Sweeper,
+        division: tuple[Ints, Ints],
+        price: Floats,
+        out_of_time: Callable[[], bool],
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        of_line, of_class = division
+        fleet = sweeper.fleet
+        # groups of vehicles that are in no part are parts by themselves, without lines
+        part = of_class[fleet.kind].copy()
+        alone = part < 0
+        part[alone] = 1 + of_line.max(initial=-1) + np.arange(int(alone.sum()))
+        count = int(part.max(initial=-1)) + 1
+        pairs = np.unique(np.stack((part, fleet.kind)), axis=1)
+        every = np.arange(count)
+        self.net = net.inside()
+        self.true_net = net
+        self.stock = Stock(sweeper)
+        self.standing = Standing(price)
+        self.whole = max(float(len(fleet.cars)), 1.0)
+        self.vehicles = np.maximum(
+            np.bincount(part, weights=fleet.end - fleet.begin, minlength=count), 1.0
+        )
+        self.top = np.flatnonzero(of_line < 0)
+        self.view = View(
+            every,
+            ranges(part, count),
+            (lines := ranges(of_line, count)),
+            Ranges(pairs[1], np.searchsorted(pairs[0], np.arange(count + 1))),
+            self.net.only(lines.item),
+        )
+        self.active = np.zeros(net.needed.shape, dtype=np.bool_)
+        self.fixed = np.where(net.needed, net.slope(net.load), 0.0)
+        self.mixture: Mixture | None = None
+        self._price = price.copy()
+        self._near = NEAR
+        self._hard = False
+        self._lowest = net.sell - net.over[:, None]
+        self._highest = net.buy + net.over[:, None] + net.demand[:, None] / net.step_h
+        self._out_of_time = out_of_time
+        self._progress = progress
 
-@compiled
-def _store(
-    flow: Floats, own: Floats, theta: Floats, vector: Ints, fresh: Ints, group: Ints, new_flow: Floats,
-    new_own: Floats, new_vector: Ints, clock: int, stored: int,
-) -> None:  # fmt: skip
-    """Keep new answers in place of those that were of no use for the longest time."""
-    for g in range(len(group)):
-        base = group[g] * stored
-        place = base
-        for i in range(base, base + stored):
-            if theta[i] > 1e-6:
-                fresh[i] = clock - 1
-            if vector[i] < 0:
-                place = i
+    def settle(self, tolerance: float) -> Mixture:
+        """Prices and shares whose gap is below the tolerance, or the best there are when time is out."""
+        self._apart(max(FIRST, tolerance))
+        self._together(tolerance)
+        assert self.mixture is not None
+        return self.mixture
+
+    def _apart(self, tolerance: float) -> None:
+        """Prices of the parts' own lines, each to a gap at the shared prices as they are."""
+        view, net = self.view, self.net
+        above = net.only(self.top).price_of_classes(self._price[self.top])
+        bound, cost = np.full(len(view.parts), -np.inf), np.full(len(view.parts), np.inf)
+        best = self._price.copy()
+        for turn in range(MOST_ROUNDS):
+            lines, parts = view.lines.item, view.parts
+            value = self.stock.ask(view.groups, view.classes, net.price_of_classes(self._price))
+            if turn == 0:
+                self._widen(view.net, lines, self.stock.drawn(view.groups))
+            value += view.of_lines(view.net.bound(self._price[lines]))
+            better = value > bound[parts]
+            bound[parts[better]] = value[better]
+            at = lines[better[view.lines.owner]]
+            best[at] = self._price[at]
+            gap = np.minimum((cost - bound)[parts] / np.maximum(np.abs(bound[parts]), 1e-9), 1.0)
+            soft = SOFT if turn < SOFT_ROUNDS else 1.0
+            self._mix_apart(view, above, gap, np.abs(bound[parts]), tolerance, soft)
+            drawn = self.stock.drawn(view.groups)
+            flow = self._widen(view.net, lines, drawn)
+            paid = (drawn * above)[view.classes.item].sum(axis=1)
+            cost[parts] = (
+                self.stock.own(view.groups)
+                + view.of_lines(view.net.cost(flow))
+                + np.bincount(view.classes.owner, weights=paid, minlength=len(parts))
+            )
+            left = cost[parts] - bound[parts] > tolerance * np.abs(bound[parts])
+            at = lines[left[view.lines.owner]]
+            self._price[at] = np.clip(self._price[at], self._lowest[at], self._highest[at])
+            if not left.any() or self._out_of_time():
                 break
-            if fresh[i] < fresh[place]:
-                place = i
-        flow[place] = new_flow[g]
-        own[place] = new_own[g]
-        theta[place] = 1.0 if vector[base] < 0 else 0.0
-        vector[place] = new_vector[g]
-        fresh[place] = clock
+            view = self._of(parts[left])
+        self._price[self.view.lines.item] = best[self.view.lines.item]
 
+    def _together(self, tolerance: float) -> None:
+        """All prices, to a gap."""
+        standing, net, groups = self.standing, self.net, self.view.groups
+        drawn = self.stock.drawn(groups)
+        self._widen(net, np.arange(len(net.load)), drawn)
+        self._keep(drawn)
+        weight, stuck = AT_FIRST, 0
+        while True:
+            value = self.stock.ask(groups, self.view.classes, net.price_of_classes(self._price))
+            bound = float(value.sum() + self.true_net.bound(self._price).sum())
+            standing.rounds += 1
+            better = bound > standing.bound
+            if better:
+                standing.bound, standing.price = bound, self._price.copy()
+            if standing.gap <= tolerance or stuck >= MOST_ROUNDS or self._out_of_time():
+                return
+            before = standing.gap
+            self._mix_together(tolerance)
+            drawn = self.stock.drawn(groups)
+            self._widen(net, np.arange(len(net.load)), drawn)
+            self._keep(drawn)
+            self._narrow(drawn, tolerance)
+            self._tell()
+            if standing.gap <= tolerance and self._hard:
+                return
+            stuck = 0 if standing.gap < before else stuck + 1
+            weight = (
+                max(weight - 0.15, AT_LAST) if better else min(weight + 0.5 * (1 - weight), 0.95)
+            )
+            price = weight * standing.price + (1 - weight) * self._price
+            self._price = np.clip(price, self._lowest, self._highest)
 
-@compiled
-def _blend(
-    start: int, stop: int, flow: Floats, own: Floats, theta: Floats, group: Ints, begin: Ints, kind: Ints,
-    stored: int, drawn: Floats, besides: Floats,
-) -> None:  # fmt: skip
-    """What is drawn with these shares of the answers, and its cost besides."""
-    for b in range(start, stop):
-        for g in range(begin[b], begin[b + 1]):
-            k = kind[group[g]]
-            for i in range(group[g] * stored, (group[g] + 1) * stored):
-                if theta[i] > 0.0:
-                    besides[b] += theta[i] * own[i]
-                    for t in range(flow.shape[1]):
-                        drawn[k, t] += theta[i] * flow[i, t]
+    def _mix_apart(
+        self, view: View, above: Floats, gap: Floats, scale: Floats, tolerance: float, soft: float
+    ) -> None:
+        """Shares and prices of each part by itself."""
+        per = scale / self.vehicles[view.parts]
+        distance = np.maximum(gap * per, 1e-7)
+        net = replace(view.net, over=view.net.over * soft)
+        cells, lines, begin, at = self._cells(replace(view, net=net), None)
+        linear = above + net.price_of_classes(self.fixed[view.lines.item])
+        most = np.minimum(FAR * distance, FARTHEST * per)
+        columns, column, slot = self._columns(view, linear, most)
+        theta, price = self.stock.theta[slot], self._price[at]
+        mix(
+            columns,
+            lines,
+            cells,
+            split(cells, column, begin, view.groups.begin),
+            self.vehicles[view.parts],
+            theta=theta,
+            price=price,
+            distance=distance,
+            precision=0.1 * np.clip(gap / 3, tolerance, 0.1),
+            share=self.stock.share,
+        )
+        self.stock.take(view.groups, slot, theta)
+        self._price[view.lines.item] = self.fixed[view.lines.item]
+        self._price[at] = price
 
+    def _mix_together(self, tolerance: float) -> None:
+        """Shares and prices of all."""
+        standing, view = self.standing, self.view
+        gap = standing.gap if np.isfinite(standing.gap) else 1.0
+        scale = max(abs(standing.bound) / self.whole, 1e-9)
+        distance = min(gap, 0.01) * scale
+        net = self._held(self.net) if self._hard else self.net
+        cells, lines, begin, at = self._cells(
+            replace(view, net=net.only(view.lines.item)), self.whole
+        )
+        line, step = np.nonzero(self.active[self.top])
+        top_at = self.top[line], step
+        most = np.full(len(view.parts), min(FAR * distance, FARTHEST * scale))
+        columns, column, slot = self._columns(view, net.price_of_classes(self.fixed), most)
+        theta, price, shared = self.stock.theta[slot], self._price[at], self._price[top_at]
+        mix_together(
+            columns,
+            lines,
+            cells,
+            split(cells, column, begin, view.groups.begin),
+            self.vehicles,
+            active_cells(net.only(self.top), (line, step), self.whole),
+            step,
+            net.incidence[self.top].toarray()[line],
+            self.whole,
+            theta=theta,
+            price=price,
+            shared_price=shared,
+            distance=max(distance, 1e-7),
+            precision=CARE * min(0.1, max(min(gap, 0.01), tolerance / 2)),
+            share=self.stock.share,
+            out_of_time=self._out_of_time,
+        )
+        self.stock.take(view.groups, slot, theta)
+        self._price = self.fixed.copy()
+        self._price[at] = price
+        self._price[top_at] = shared
 
-@compiled
-def _choose(
-    start: int, stop: int, group: Ints, begin: Ints, kind: Ints, flow: Floats, own: Floats, theta: Floats,
-    vector: Ints, stored: int, used: int, price: Floats, most: Floats, chosen: Any,
-) -> None:  # fmt: skip
-    """The answers whose cost at these prices is not much above the best of their group, or in use."""
-    reduced, rank = np.empty(stored), np.zeros(stored)
-    for b in range(start, stop):
-        for g in range(begin[b], begin[b + 1]):
-            base, k, least = group[g] * stored, kind[group[g]], np.inf
-            for i in range(stored):
-                if vector[base + i] < 0:
-                    continue
-                total = own[base + i]
-                for t in range(flow.shape[1]):
-                    total += price[k, t] * flow[base + i, t]
-                for o in range(i):
-                    if chosen[g, o] and abs(reduced[o] - total) < 1e-12 and abs(own[base + o] - own[base + i]) < 1e-12:
-                        same = True
-                        for t in range(flow.shape[1]):
-                            same = same and abs(flow[base + o, t] - flow[base + i, t]) < 1e-9
-                        if same:
-                            total = np.inf
-                            theta[base + o] += theta[base + i]
-                            theta[base + i] = 0.0
-                            break
-                reduced[i] = total
-                chosen[g, i] = total < np.inf
-                least = min(least, total)
-            # the best few, those in use first
-            for i in range(stored):
-                if chosen[g, i]:
-                    chosen[g, i] = reduced[i] <= least + most[b] or theta[base + i] > 1e-3
-                    if chosen[g, i] and theta[base + i] > 0.02:
-                        reduced[i] -= 1e6 * theta[base + i]
-            for i in range(stored):
-                if chosen[g, i]:
-                    better = 0
-                    for o in range(stored):
-                        better += chosen[g, o] and (reduced[o] < reduced[i] or (reduced[o] == reduced[i] and o < i))
-                    rank[i] = better
-            for i in range(stored):
-                chosen[g, i] = chosen[g, i] and rank[i] < used
+    def _columns(self, view: View, linear: Floats, most: Floats) -> tuple[Columns, Ints, Ints]:
+        """The answers worth a share, where those of each part begin, and their places in the stock."""
+        groups = view.groups
+        price = self.net.price_of_classes(self._price)
+        owner, slot = self.stock.worthy(groups, price, most, USED)
+        part = groups.owner[owner]
+        columns = Columns(
+            self.stock.flow,
+            self.stock.cost,
+            slot,
+            owner - groups.begin[:-1][part],
+            self.stock.fleet.kind[groups.item][owner],
+            linear,
+        )
+        return columns, np.searchsorted(part, np.arange(len(view.parts) + 1)), slot
+
+    def _cells(
+        self, view: View, whole: float | None
+    ) -> tuple[Cells, Lines, Ints, tuple[Ints, Ints]]:
+        """The active cells of parts, where those of each begin, and their lines and steps in all."""
+        line, step = np.nonzero(self.active[view.lines.item])
+        part = view.lines.owner[line]
+        cells = active_cells(view.net, (line, step), self.vehicles[view.parts][part], whole)
+        begin = np.searchsorted(part, np.arange(len(view.parts) + 1))
+        return cells, lines_of(line, step, view.net.incidence), begin, (view.lines.item[line], step)
+
+    def _of(self, parts: Ints) -> View:
+        view = self.view
+        groups, lines, classes = (of.of(parts) for of in (view.groups, view.lines, view.classes))
+        return View(parts, groups, lines, classes, self.net.only(lines.item))
+
+    def _widen(self, net: Network, lines: Ints, drawn: Floats) -> Floats:
+        """Give rows to the cells whose flow comes near to where its price changes; the flows."""
+        flow = net.flows(drawn)
+        active, fixed = self.active[lines], self.fixed[lines]
+        met = net.needed & ~active & ~(net.linear(flow, self._near) & (fixed == net.slope(flow)))
+        self.active[lines] = active | met
+        self.fixed[lines] = np.where(active | met, 0.0, fixed)
+        return flow
+
+    def _narrow(self, drawn: Floats, tolerance: float) -> None:
+        """Near the optimum take rows from cells that are not near their limits, once; hold the others."""
+        gap, net = self.standing.gap, self.net
+        if gap <= HARD * tolerance and not self._hard:
+            self._hard, self.standing.cost = True, np.inf  # what may break limits does not count
+        if gap < max(NARROW, tolerance) and self._near == NEAR:
+            flow = net.flows(drawn)
+            self.active = net.needed & ~net.linear(flow, NEARER)
+            self.fixed = np.where(self.active, 0.0, net.slope(flow))
+            self._near = NEARER / 2
+
+    def _held(self, net: Network) -> Network:
+        """The network without a way beyond limits that hold."""
+        assert self.mixture is not None
+        flow = net.flows(self.mixture.drawn)
+        slack = BROKEN * (net.high - net.low)
+        held_in, held_out = flow <= net.limit_in + slack, flow >= -net.limit_out - slack
+        return replace(
+            net,
+            high=np.where(held_in, np.minimum(net.high, net.limit_in), net.high),
+            low=np.where(held_out, np.maximum(net.low, -net.limit_out), net.low),
+        )
+
+    def _keep(self, drawn: Floats) -> None:
+        """Note the shares if they cost less than all before."""
+        cost = float(self.stock.own(self.view.groups).sum())
+        cost += float(self.true_net.cost(self.true_net.flows(drawn)).sum())
+        if cost < self.standing.cost:
+            self.standing.cost = cost
+            self.mixture = self.stock.mixture(drawn)
+
+    def _tell(self) -> None:
+        """Report the progress."""
+        if self._progress is not None:
+            standing = self.standing
+            self._progress(
+                Progress(
+                    share=1.0,
+                    rounds=standing.rounds,
+                    lower_bound_eur=standing.bound,
+                    objective_eur=standing.cost,
+                    gap=standing.gap,
+                )
+            )
