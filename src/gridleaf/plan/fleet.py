@@ -94,7 +94,7 @@ def solve_fleet(
         groups = min(len(kind), MOST_GROUPS)
         price = None if warm is None else warm.price_for(net)
         if price is None:
-            price = _above(net, division[0], problem, prices, kind, workers, out_of_time, progress)
+            price = _above(net, division[0], problem, prices, kind, workers, out_of_time)
         with sweeper(pack(problem, prices, kind, groups), workers) as vehicles:
             parts = Parts(net, vehicles, division, price, out_of_time, progress)
             mixture, standing = parts.settle(0.9 * gap), parts.standing
@@ -149,7 +149,6 @@ def _above(
     kind: Ints,
     workers: int | None,
     out_of_time: Callable[[], bool],
-    progress: Callable[[Progress], None] | None,
 ) -> Floats:
     """Prices to start from under a tree: as if only what its parts share had limits, found with samples."""
     price = np.where(net.needed, net.slope(net.load), 0.0)
@@ -157,8 +156,8 @@ def _above(
     if net.needed[shared].any() and net.only_limits[~shared].all():
         whole, merged = net.only(np.flatnonzero(shared)).merged()
         with sweeper(pack(problem, prices, merged[kind], GROUPS), workers) as vehicles:
-            coordinator = Coordinator(whole, vehicles, out_of_time, progress)
-            for share, _ in ladder(len(kind), 1e-3)[:-1]:
+            coordinator = Coordinator(whole, vehicles, out_of_time)
+            for share, _ in ladder(len(kind), 1e-3)[:-1] or [(1.0, 1e-3)]:
                 coordinator.level(share, 1e-3)
             price[shared] = coordinator.standing.price
     return price

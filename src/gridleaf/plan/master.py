@@ -87,22 +87,24 @@ def mix_together(
     precision: float,
     share: Share,
     out_of_time: Callable[[], bool],
-) -> None:
+) -> bool:
     """The same for parts that share cells: ``shared``, at ``step`` ``(S,)``, with ``weight`` ``(S, P)`` of a class.
 
     ``count`` ``(B,)`` are the vehicles of each part, ``whole`` all of them. ``shared_price`` ``(S,)`` is where
-    to start and a result like ``price``. Out of time all stays as it was.
+    to start and a result like ``price``. False, and all as it was, if time is out or nothing is found.
     """
     together = _Together(columns, lines, cells, split, shared, step, weight, share)
     per_group = distance * min(0.1, 3.2 / max(split.group[-1], 1))
     together.each(interior.set_out_all, count, whole, theta, price, shared_price, per_group)
     if not together.iterate(shared_price, precision, out_of_time):
-        return
+        return False
     new_theta, new_price = theta.copy(), price.copy()
     together.each(interior.shares_all, new_theta, new_price)
     new_shared = -together.top.point.y
-    if all(np.isfinite(values).all() for values in (new_theta, new_price, new_shared)):
+    good = all(np.isfinite(values).all() for values in (new_theta, new_price, new_shared))
+    if good:
         theta[:], price[:], shared_price[:] = new_theta, new_price, new_shared
+    return good
 
 
 class _Together:

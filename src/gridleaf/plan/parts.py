@@ -36,12 +36,16 @@ NEAR = 0.02
 """A cell gets a row when it is this near to its limits, relative to what is possible [-]."""
 NEARER, NARROW = 0.004, 8e-4
 """Once the gap is below the second, rows are taken from cells that are not this near."""
-USED = 7
-"""Columns of a group in the master problem at most."""
+KEPT_OF_PART, LEAST_KEPT, MOST_KEPT = 500, 10, 50
+"""Answers kept of all groups of a part; of one group at least, and at most."""
+USED = 0.7
+"""Columns of a group in the master problem at most, of those kept [-]."""
 FAR, FARTHEST = 10.0, 0.02
 """No column is used whose reduced cost is so many times the gap, or this share of the cost, per vehicle."""
 CARE = 0.3
 """Complementarity at which the master problem stops, relative to the gap."""
+AGAIN = 4
+"""So many times at most the same columns are mixed if that breaks limits without a row."""
 HARD = 5.0
 """Below so many times the tolerance limits that hold are held exactly."""
 BROKEN = 1e-6
@@ -86,7 +90,8 @@ class Parts:
         every = np.arange(count)
         self.net = net.inside()
         self.true_net = net
-        self.stock = Stock(sweeper)
+        kept = KEPT_OF_PART / max(np.bincount(part).max(initial=1), 1)
+        self.stock = Stock(sweeper, round(min(max(kept, LEAST_KEPT), MOST_KEPT)))
         self.standing = Standing(price)
         self.whole = max(float(len(fleet.cars)), 1.0)
         self.vehicles = np.maximum(
@@ -170,9 +175,13 @@ class Parts:
             if standing.gap <= tolerance or stuck >= MOST_ROUNDS or self._out_of_time():
                 return
             before = standing.gap
-            self._mix_together(tolerance)
-            drawn = self.stock.drawn(groups)
-            self._widen(net, np.arange(len(net.load)), drawn)
+            for _ in range(AGAIN):
+                self._mix_together(tolerance)
+                drawn = self.stock.drawn(groups)
+                missed = self._broken(drawn)
+                self._widen(net, np.arange(len(net.load)), drawn)
+                if not (self._hard and missed):
+                    break
             self._keep(drawn)
             self._narrow(drawn, tolerance)
             self._tell()
@@ -228,7 +237,7 @@ class Parts:
         most = np.full(len(view.parts), min(FAR * distance, FARTHEST * scale))
         columns, column, slot = self._columns(view, net.price_of_classes(self.fixed), most)
         theta, price, shared = self.stock.theta[slot], self._price[at], self._price[top_at]
-        mix_together(
+        found = mix_together(
             columns,
             lines,
             cells,
@@ -246,6 +255,8 @@ class Parts:
             share=self.stock.share,
             out_of_time=self._out_of_time,
         )
+        if not found:
+            return
         self.stock.take(view.groups, slot, theta)
         self._price = self.fixed.copy()
         self._price[at] = price
@@ -255,7 +266,7 @@ class Parts:
         """The answers worth a share, where those of each part begin, and their places in the stock."""
         groups = view.groups
         price = self.net.price_of_classes(self._price)
-        owner, slot = self.stock.worthy(groups, price, most, USED)
+        owner, slot = self.stock.worthy(groups, price, most, round(USED * self.stock.places))
         part = groups.owner[owner]
         columns = Columns(
             self.stock.flow,
@@ -313,6 +324,13 @@ class Parts:
             high=np.where(held_in, np.minimum(net.high, net.limit_in), net.high),
             low=np.where(held_out, np.maximum(net.low, -net.limit_out), net.low),
         )
+
+    def _broken(self, drawn: Floats) -> bool:
+        """Whether a flow is beyond a limit where the master problem has no row."""
+        net = self.true_net
+        flow = net.flows(drawn)
+        beyond = (flow > net.limit_in) | (flow < -net.limit_out)
+        return bool((beyond & net.needed & ~self.active).any())
 
     def _keep(self, drawn: Floats) -> None:
         """Note the shares if they cost less than all before."""

@@ -12,8 +12,6 @@ from gridleaf.plan.compiled import compiled
 from gridleaf.plan.problem import Floats, Ints
 from gridleaf.plan.sweep import Sweeper, ranked
 
-STORED = 10
-"""Answers that are kept of each group."""
 IN_USE = 1e-6
 """An answer with a larger share is of use [-]."""
 NOTHING = 1e-9
@@ -50,24 +48,25 @@ def ranges(owner: Ints, count: int) -> Ranges:
 
 
 class Stock:
-    """Answers of the groups of a fleet, ``STORED`` places for each group.
+    """Answers of the groups of a fleet, ``places`` of them for each group.
 
     ``flow`` ``(S, T)`` is what an answer draws [kWh], ``cost`` ``(S,)`` what that costs besides [EUR], ``theta``
     ``(S,)`` its share. ``vector`` ``(S,)`` is the number of the prices that it answers, -1 where a place is free.
     """
 
-    def __init__(self, sweeper: Sweeper) -> None:
+    def __init__(self, sweeper: Sweeper, places: int) -> None:
         fleet = sweeper.fleet
-        places = len(fleet.begin) * STORED
+        count = len(fleet.begin) * places
         self.fleet = fleet
         self.share = sweeper.share
-        self.flow = np.zeros((places, len(fleet.step_h)))
-        self.cost = np.zeros(places)
-        self.theta = np.zeros(places)
-        self.vector = np.full(places, -1, dtype=np.int64)
+        self.places = places
+        self.flow = np.zeros((count, len(fleet.step_h)))
+        self.cost = np.zeros(count)
+        self.theta = np.zeros(count)
+        self.vector = np.full(count, -1, dtype=np.int64)
         self._sweeper = sweeper
         self._all = sweeper.sample(1.0)
-        self._used = np.zeros(places, dtype=np.int64)
+        self._used = np.zeros(count, dtype=np.int64)
         self._asked: list[Floats] = []
         self._number = 0
 
@@ -81,7 +80,7 @@ class Stock:
         self._asked.append(prices)
         _store(
             self.flow, self.cost, self.theta, self.vector, self._used, groups.item, flow, own,
-            self._number + row[kind], len(self._asked), STORED,
+            self._number + row[kind], len(self._asked), self.places,
         )  # fmt: skip
         self._number += len(prices)
         value = own + (flow * prices[row[kind]]).sum(axis=1)
@@ -93,21 +92,21 @@ class Stock:
         At the prices of the classes ``(P, T)`` they cost at most ``most`` (of each owner) [EUR] more than the
         best of their group, or have a share already; at most ``used`` of a group.
         """
-        chosen = np.zeros((len(groups.item), STORED), dtype=np.bool_)
+        chosen = np.zeros((len(groups.item), self.places), dtype=np.bool_)
 
         def work(piece: slice) -> None:
             _choose(
                 piece.start, piece.stop, groups.item, groups.begin, self.fleet.kind, self.flow,
-                self.cost, self.theta, self.vector, STORED, used, price, most, chosen,
+                self.cost, self.theta, self.vector, self.places, used, price, most, chosen,
             )  # fmt: skip
 
-        self.share(work, np.diff(groups.begin) * STORED)
+        self.share(work, np.diff(groups.begin) * self.places)
         owner, place = np.nonzero(chosen)
-        return owner, groups.item[owner] * STORED + place
+        return owner, groups.item[owner] * self.places + place
 
     def take(self, groups: Ranges, slot: Ints, theta: Floats) -> None:
         """Take these shares of the answers in these places, and nothing of the others of the groups."""
-        self.theta.reshape(-1, STORED)[groups.item] = 0.0
+        self.theta.reshape(-1, self.places)[groups.item] = 0.0
         self.theta[slot] = theta
 
     def drawn(self, groups: Ranges) -> Floats:
@@ -117,22 +116,22 @@ class Stock:
 
         def work(piece: slice) -> None:
             _blend(
-                piece.start, piece.stop, self.flow, self.theta, groups.item, groups.begin, kind, STORED,
+                piece.start, piece.stop, self.flow, self.theta, groups.item, groups.begin, kind, self.places,
                 result,
             )  # fmt: skip
 
-        self.share(work, np.diff(groups.begin) * STORED)
+        self.share(work, np.diff(groups.begin) * self.places)
         return result
 
     def own(self, groups: Ranges) -> Floats:
         """What the groups of each owner cost besides [EUR]."""
-        cost = (self.theta * self.cost).reshape(-1, STORED)[groups.item].sum(axis=1)
+        cost = (self.theta * self.cost).reshape(-1, self.places)[groups.item].sum(axis=1)
         return np.bincount(groups.owner, weights=cost, minlength=len(groups.begin) - 1)
 
     def mixture(self, drawn: Floats) -> Mixture:
         """The shares as they are, with what the classes draw."""
         slot = np.flatnonzero(self.theta > NOTHING)
-        vector, group, share = self.vector[slot], slot // STORED, self.theta[slot]
+        vector, group, share = self.vector[slot], slot // self.places, self.theta[slot]
         share = share / np.bincount(group, weights=share)[group]
         used, at = np.unique(vector, return_inverse=True)
         begin = np.concatenate(([0], np.cumsum([len(prices) for prices in self._asked])))
