@@ -199,7 +199,7 @@ def active_cells(
     at = np.concatenate([cell[where] for where, *_ in kinds])
     order = np.argsort(at, kind="stable")
 
-    def gathered(parts: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+    def gathered(parts: list[NDArray[Any]]) -> NDArray[Any]:
         return np.concatenate(parts)[order]
 
     number = [int(where.sum()) for where, *_ in kinds]

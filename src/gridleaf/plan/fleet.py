@@ -31,6 +31,8 @@ from gridleaf.plan.sweep import pack, sweeper
 GROUPS = 32
 DEAR = 50_000
 """Before so many vehicles are asked again it pays to make the columns few."""
+LEAST = 32
+"""A tree of fewer vehicles is not worth a division."""
 MOST_GROUPS = 200_000
 """Under a tree every vehicle is a group by itself, up to so many."""
 FEW = 5000
@@ -90,7 +92,7 @@ def solve_fleet(
         return late or (cancel is not None and cancel())
 
     division = divide(net, problem, kind)
-    if net.needed[division[0] >= 0].any():
+    if len(kind) >= LEAST and net.needed[division[0] >= 0].any():
         groups = min(len(kind), MOST_GROUPS)
         price = None if warm is None else warm.price_for(net)
         if price is None:

@@ -11,6 +11,8 @@ All that is compiled together is in this one file, as in :mod:`gridleaf.plan.ora
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gridleaf.plan.cells import Book, Cells, Columns, Lines, Missing, Part, Point, Split, System
@@ -55,8 +57,8 @@ def _cells_of(cells: Cells, split: Split, b: int) -> Cells:
 
 @compiled
 def words_of(
-    n: int, wide: int, groups: int, rows: int, flows: int, peaks: int, peak_cells: int
-) -> int:
+    n: Any, wide: Any, groups: Any, rows: Any, flows: Any, peaks: Any, peak_cells: Any
+) -> Any:
     """How many numbers a problem works with."""
     vectors = 17 * (n + flows + peaks + peak_cells) + 3 * rows + 6 * peak_cells + 5 * groups + peaks
     return vectors + (2 * n + groups + rows) * wide

@@ -64,7 +64,7 @@ class View:
 
     def of_lines(self, values: Floats) -> Floats:
         """Sums over the lines of each part."""
-        return np.bincount(self.lines.owner, weights=values, minlength=len(self.parts))
+        return np.asarray(np.bincount(self.lines.owner, values, len(self.parts)), np.float64)
 
 
 class Parts:

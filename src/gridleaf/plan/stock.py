@@ -84,7 +84,7 @@ class Stock:
         )  # fmt: skip
         self._number += len(prices)
         value = own + (flow * prices[row[kind]]).sum(axis=1)
-        return np.bincount(groups.owner, weights=value, minlength=len(groups.begin) - 1)
+        return np.asarray(np.bincount(groups.owner, value, len(groups.begin) - 1), np.float64)
 
     def worthy(self, groups: Ranges, price: Floats, most: Floats, used: int) -> tuple[Ints, Ints]:
         """The answers to mix: the position of their group in ``groups`` and their place, in order.
@@ -126,7 +126,7 @@ class Stock:
     def own(self, groups: Ranges) -> Floats:
         """What the groups of each owner cost besides [EUR]."""
         cost = (self.theta * self.cost).reshape(-1, self.places)[groups.item].sum(axis=1)
-        return np.bincount(groups.owner, weights=cost, minlength=len(groups.begin) - 1)
+        return np.asarray(np.bincount(groups.owner, cost, len(groups.begin) - 1), np.float64)
 
     def mixture(self, drawn: Floats) -> Mixture:
         """The shares as they are, with what the classes draw."""
