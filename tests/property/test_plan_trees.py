@@ -40,7 +40,9 @@ def trees(draw: st.DrawFn) -> Problem:
         below[1 + k] = (node == 1 + k).sum() + circuits * (node == 1 + sites + k).sum()
         if circuits:
             below[1 + sites + k] = (node == 1 + sites + k).sum()
-    limit = np.repeat(6.0 * tight * below[:, None], steps, axis=1) * rng.uniform(0.7, 1.3, (nodes, 1))
+    limit = np.repeat(6.0 * tight * below[:, None], steps, axis=1) * rng.uniform(
+        0.7, 1.3, (nodes, 1)
+    )
     load = rng.uniform(-1, 1, (nodes, steps)) * 0.5 * limit
     price = np.full((nodes, steps), np.nan)
     price[0] = rng.uniform(0.1, 0.4, steps)
