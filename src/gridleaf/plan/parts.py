@@ -24,17 +24,17 @@ from gridleaf.plan.problem import Floats, Ints, Progress
 from gridleaf.plan.stock import Ranges, Stock, ranges
 from gridleaf.plan.sweep import Sweeper
 
-FIRST = 3e-3
+FIRST = 1e-2
 """The gap of each part by itself before all go on together [-]."""
 MOST_ROUNDS = 30
 SOFT_ROUNDS = 6
 SOFT = 0.003
 """In the first rounds of the parts a broken limit costs this share of its price, so that prices rise slowly."""
-AT_FIRST, AT_LAST = 0.8, 0.3
+AT_FIRST, AT_LAST = 0.5, 0.3
 """Weight of the prices of the best bound in the next prices."""
 NEAR = 0.02
 """A cell gets a row when it is this near to its limits, relative to what is possible [-]."""
-NEARER, NARROW = 0.004, 8e-4
+NEARER, NARROW = 0.004, 2e-3
 """Once the gap is below the second, rows are taken from cells that are not this near."""
 KEPT_OF_PART, LEAST_KEPT, MOST_KEPT = 500, 10, 50
 """Answers kept of all groups of a part; of one group at least, and at most."""
@@ -46,7 +46,7 @@ CARE = 0.3
 """Complementarity at which the master problem stops, relative to the gap."""
 AGAIN = 4
 """So many times at most the same columns are mixed if that breaks limits without a row."""
-HARD = 5.0
+HARD = 3.0
 """Below so many times the tolerance limits that hold are held exactly."""
 BROKEN = 1e-6
 """A flow so far beyond its limit, relative to what is possible, is meant to be [-]."""
@@ -161,8 +161,9 @@ class Parts:
     def _together(self, tolerance: float) -> None:
         """All prices, to a gap."""
         standing, net, groups = self.standing, self.net, self.view.groups
+        every = np.arange(len(net.load))
         drawn = self.stock.drawn(groups)
-        self._widen(net, np.arange(len(net.load)), drawn)
+        self._widen(net, every, drawn)
         self._keep(drawn)
         weight, stuck = AT_FIRST, 0
         while True:
@@ -172,17 +173,19 @@ class Parts:
             better = bound > standing.bound
             if better:
                 standing.bound, standing.price = bound, self._price.copy()
-            if standing.gap <= tolerance or stuck >= MOST_ROUNDS or self._out_of_time():
+            done = standing.gap <= tolerance and self._hard
+            if done or stuck >= MOST_ROUNDS or self._out_of_time():
                 return
             before = standing.gap
             for _ in range(AGAIN):
                 self._mix_together(tolerance)
                 drawn = self.stock.drawn(groups)
                 missed = self._broken(drawn)
-                self._widen(net, np.arange(len(net.load)), drawn)
+                self._widen(net, every, drawn)
                 if not (self._hard and missed):
                     break
-            self._keep(drawn)
+            if not (self._hard and missed):
+                self._keep(drawn)
             self._narrow(drawn, tolerance)
             self._tell()
             if standing.gap <= tolerance and self._hard:
