@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from gridleaf.plan.master import Cells, Columns, shares
+from gridleaf.plan.cells import Columns, active_cells, lines_of, split
+from gridleaf.plan.interior import put
+from gridleaf.plan.master import mix
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Progress
 from gridleaf.plan.sweep import Sweeper, ranked
@@ -65,12 +67,26 @@ class Pool:
         self.theta = np.concatenate((self.theta, np.zeros(len(group))))
 
 
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Group ``group`` takes ``share`` of its answer to row ``vector`` of ``prices`` ``(V, T)``, all three ``(n,)``.
+
+    ``drawn`` ``(P, T)`` is what the classes draw with that [kWh].
+    """
+
+    group: Ints
+    vector: Ints
+    share: Floats
+    prices: Floats
+    drawn: Floats
+
+
 @dataclass(slots=True)
 class Memory:
     """What a search leaves for the next one of a problem that differs a little.
 
     Hand the same one to one call of ``plan.solve`` after the other. It fits problems of the same nodes,
-    rows and steps; where it does not fit it is not used.
+    rows and steps; where it does not fit it is not used. Of a tree it holds prices alone.
     """
 
     pool: Pool | None = None
@@ -78,17 +94,31 @@ class Memory:
     buy: Floats | None = None
     sell: Floats | None = None
     groups: int = 0
-    incidence: Floats | None = None
+    incidence: csr_array | None = None
 
     def fits(self, net: Network, groups: int) -> bool:
-        """Whether there is something to start from."""
-        return (
-            self.price is not None
-            and self.incidence is not None
-            and self.price.shape == net.needed.shape
-            and self.groups == groups
-            and np.array_equal(self.incidence, net.incidence.toarray())
-        )
+        """Whether there are columns to start from."""
+        return self.pool is not None and self.groups == groups and self.price_for(net) is not None
+
+    def price_for(self, net: Network) -> Floats | None:
+        """The prices to start from, if they fit; those that followed the meters' follow them again."""
+        old, new = self.incidence, net.incidence
+        if self.price is None or old is None or self.price.shape != net.needed.shape:
+            return None
+        if old.shape != new.shape or abs(old - new).sum() > 0:
+            return None
+        assert self.buy is not None
+        assert self.sell is not None
+        price = self.price
+        for before, now in ((self.buy, net.buy), (self.sell, net.sell)):
+            if not np.array_equal(before, now):
+                price = _follow(price, before, now)
+        return price
+
+    def note(self, net: Network, price: Floats, pool: Pool | None, groups: int) -> None:
+        """Keep what a search found."""
+        self.pool, self.price, self.groups = pool, price, groups
+        self.buy, self.sell, self.incidence = net.buy, net.sell, net.incidence
 
     def moved(self, net: Network) -> bool:
         """Whether a meter's price has changed since."""
@@ -149,28 +179,14 @@ class Coordinator:
         self._progress = progress
         self._partial = int(net.needed.sum()) > MOST_ROWS
         first = net.needed & ~net.only_limits[:, None] if self._partial else net.needed
-        self.active = _in_blocks(net, first)
-        self._cells = active_cells(net, self.active, self.count)
-        self._fixed = np.zeros(net.needed.shape)
-        part = np.full(net.incidence.shape[1], -1, dtype=np.int64)
-        for m in np.flatnonzero(net.block >= 0):
-            start, stop = net.incidence.indptr[m : m + 2]
-            part[net.incidence.indices[start:stop]] = net.block[m]
-        self._part = part
-        self._weights = net.incidence.toarray()
+        self._activate(first, np.zeros(net.needed.shape))
         self._narrowed = False
         self._lowest = net.sell - net.over[:, None]
         self._highest = net.buy + net.over[:, None] + net.demand[:, None] / net.step_h
 
-    def remember(self, memory: Memory) -> None:
-        """Leave the shares and prices for the next search."""
-        memory.pool, memory.price = self.pool, self.standing.price
-        memory.buy, memory.sell = self.net.buy, self.net.sell
-        memory.groups, memory.incidence = self.groups, self._weights
-
     def recall(self, memory: Memory) -> None:
         """Start from a memory that fits; prices that followed the meters' follow them again."""
-        pool, price, net = memory.pool, memory.price, self.net
+        pool, price, net = memory.pool, memory.price_for(self.net), self.net
         assert pool is not None
         assert price is not None
         assert memory.buy is not None
@@ -179,7 +195,6 @@ class Coordinator:
         for old, new in ((memory.buy, net.buy), (memory.sell, net.sell)):
             if not np.array_equal(old, new):
                 classes = net.price_of_classes(old), net.price_of_classes(new)
-                price = _follow(price, old, new)
                 asked = [_follow(prices, *classes) for prices in asked]
         self.pool = replace(pool, asked=asked)
         self.standing = Standing(price)
@@ -235,7 +250,9 @@ class Coordinator:
 
     def _activate(self, active: NDArray[np.bool_], fixed: Floats) -> None:
         """Give these cells ``(M, T)`` rows in the master problem, the others a price as it is."""
-        self.active = _in_blocks(self.net, active)
+        line, step = np.nonzero(active)
+        self.active = line, step
+        self._lines = lines_of(line, step, self.net.incidence)
         self._fixed = np.where(active, 0.0, fixed)
         self._cells = active_cells(self.net, self.active, self.count)
 
@@ -256,53 +273,30 @@ class Coordinator:
         if met.any():
             self._activate((net.needed & ~inactive) | met, self._fixed)
 
-    def columns(self) -> tuple[Columns, Ints]:
-        """What the columns put into the active cells [kWh], and in which order they come ``(n,)``."""
-        line, step = self.active
-        flow, kind, block = self.pool.flow, self.kind[self.pool.group], self.net.block[line]
-        dense = int((block < 0).sum())
-        parts = np.unique(block[dense:])
-        if not len(parts):
-            order = np.arange(len(kind))
-        else:
-            order = np.argsort(self._part[kind], kind="stable")
-            flow, kind = flow[order], kind[order]
-        part = self._part[kind]
-        row = np.concatenate((dense + np.searchsorted(block[dense:], parts), [len(line)]))
-        column = np.searchsorted(part, parts)
-        column = np.append(column, np.searchsorted(part, parts[-1:], side="right"))
-        shared = flow[:, step[:dense]]
-        if self.net.incidence.shape != (1, 1):
-            shared = shared * self._weights[line[:dense]][:, kind].T
-        wide = int(np.diff(row).max(initial=0))
-        local = np.zeros((len(kind), wide))
-        if len(parts):
-            mine = np.searchsorted(parts, part).clip(max=len(parts) - 1)
-            at = row[mine][:, None] + np.arange(wide)
-            there = (at < row[mine + 1][:, None]) & (parts[mine] == part)[:, None]
-            at = np.where(there, at, 0)
-            local = np.where(
-                there,
-                np.take_along_axis(flow, step[at], axis=1) * self._weights[line[at], kind[:, None]],
-                0.0,
-            )
-        return Columns(np.ascontiguousarray(shared), local, row, column), order
+    def columns(self) -> Columns:
+        """The columns, for the master problem."""
+        pool = self.pool
+        none = np.zeros((self.net.incidence.shape[1], 0))
+        linear = self.net.price_of_classes(self._fixed) if self._fixed.any() else none
+        at = np.arange(len(pool.own))
+        return Columns(pool.flow, pool.own, at, pool.group, self.kind[pool.group], linear)
 
-    def entries(self, use: Ints) -> tuple[Ints, Ints, Floats]:
-        """What the columns ``use`` put into the active cells, as rows, positions in ``use`` and values."""
-        columns, order = self.columns()
-        place = np.full(len(order), -1)
-        place[use] = np.arange(len(use))
-        place = place[order]
-        kept = np.flatnonzero(place >= 0)
-        at, on = np.nonzero(columns.shared[kept])
-        parts = [(on, place[kept][at], columns.shared[kept][at, on])]
-        for b, (start, stop) in enumerate(pairwise(columns.column.tolist())):
-            mine = start + np.flatnonzero(place[start:stop] >= 0)
-            at, on = np.nonzero(columns.local[mine])
-            parts.append((on + columns.row[b], place[mine][at], columns.local[mine][at, on]))
-        rows, positions, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return rows, positions, values
+    def entries(self, use: Ints) -> Floats:
+        """What the columns ``use`` put into the active cells ``(n, R)`` [kWh]."""
+        columns = self.columns()
+        columns = columns._replace(at=columns.at[use], kind=columns.kind[use])
+        entries = np.empty((len(use), len(self._cells.rhs)))
+        put(columns, self._lines, 0, len(use), 0, entries.shape[1], entries)
+        return entries
+
+    def mixture(self) -> Mixture:
+        """The shares as they are."""
+        pool, classes = self.pool, self.net.incidence.shape[1]
+        used, vector = np.unique(pool.vector, return_inverse=True)
+        asked = [pool.asked[v] for v in used]
+        prices = np.concatenate(asked) if asked else np.zeros((0, pool.flow.shape[1]))
+        vector = vector * classes + self.kind[pool.group]
+        return Mixture(pool.group, vector, pool.theta, prices, self.drawn(pool.theta))
 
     def own(self) -> Floats:
         """What each column costs besides ``(n,)`` [EUR], the cells without a row included."""
@@ -325,7 +319,8 @@ class Coordinator:
 
     def cost(self, theta: Floats) -> float:
         """What the mixture costs [EUR]: a plan of that cost exists."""
-        return float(theta @ self.pool.own) + self.net.cost(self.net.flows(self.drawn(theta)))
+        flow = self.net.flows(self.drawn(theta))
+        return float(theta @ self.pool.own + self.net.cost(flow).sum())
 
     def _ask(self, price: Floats, sample: Ints) -> tuple[Floats, Floats]:
         """The answers of all groups; a better bound is noted."""
@@ -333,7 +328,9 @@ class Coordinator:
         vectors = ranked(classes)
         with self.times.of("vehicles"):
             flow, own = self.sweeper.ask(np.arange(self.groups), self.kind, vectors, sample)
-        bound = float((flow * classes[self.kind]).sum() + own.sum()) + self.net.bound(price)
+        bound = float((flow * classes[self.kind]).sum() + own.sum()) + float(
+            self.net.bound(price).sum()
+        )
         self.standing.rounds += 1
         if bound > self.standing.bound:
             self.standing.bound, self.standing.price = bound, price
@@ -359,30 +356,29 @@ class Coordinator:
     def _mix(self, tolerance: float, care: float) -> Floats:
         """Solve the master problem; prices of the lines ``(M, T)``."""
         pool, standing, count = self.pool, self.standing, self.count
-        columns, order = self.columns()
-        columns = replace(columns, shared=columns.shared / count, local=columns.local / count)
         gap = min(standing.gap, 10.0)
         known = np.isfinite(gap) and np.isfinite(standing.gap)
         scale = abs(standing.bound) / count
         distance = gap * scale if known else 3 * tolerance * scale
         if not known and not pool.theta.any():
             distance = float(np.abs(pool.own).sum() / count + scale)
-        found = shares(
-            columns,
-            self.own()[order] / count,
-            pool.group[order],
-            self.groups,
+        precision = care * min(0.1, max(gap if known else 1.0, tolerance / 2) / 10)
+        found = standing.price[self.active]
+        ends = (np.array([0, size]) for size in (len(pool.own), len(found), self.groups))
+        mix(
+            self.columns(),
+            self._lines,
             self._cells,
-            theta=pool.theta[order],
-            price=standing.price[self.active],
-            distance=max(distance, 1e-7),
-            precision=care * min(0.1, max(gap if known else 1.0, tolerance / 2) / 10),
+            split(self._cells, *ends),
+            np.array([float(count)]),
+            theta=pool.theta,
+            price=found,
+            distance=np.array([max(distance, 1e-7)]),
+            precision=np.array([precision]),
         )
-        pool.theta = np.empty(len(order))
-        pool.theta[order] = found.theta
         standing.cost = min(standing.cost, self.cost(pool.theta))
         price = self._fixed.copy()
-        price[self.active] = found.price
+        price[self.active] = found
         if self._partial:
             self._widen(pool.theta)
         return price
@@ -416,54 +412,3 @@ class Coordinator:
         with self.times.of("vehicles"):
             pool.flow, pool.own = self.sweeper.ask(pool.group, at, vectors, sample)
         pool.vector, pool.asked = vector, asked
-
-
-def _in_blocks(net: Network, active: NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """The lines and steps of cells ``(M, T)``, shared ones first, then block by block."""
-    line, step = np.nonzero(active)
-    order = np.argsort(net.block[line], kind="stable")
-    return line[order].astype(np.int64), step[order].astype(np.int64)
-
-
-def active_cells(net: Network, active: tuple[Ints, Ints], count: int) -> Cells:
-    """The variables of the active cells, per vehicle of ``count``."""
-    line, step = active
-    hours = net.step_h[step]
-    low, high, load = net.low[active], net.high[active], net.load[active]
-    limit_in, limit_out = net.limit_in[active], net.limit_out[active]
-    buy, sell, over = net.buy[active], net.sell[active], net.over[line]
-    demand, so_far = net.demand[line], net.so_far[line]
-    cell = np.arange(len(line))
-    wide = count * 1.0 + high - low
-    least = 1e-4 * count
-    apart = (buy != sell) & (high > 0) & (low < 0)
-    both = ~apart
-    down = np.minimum(limit_out, wide - np.minimum(low, limit_in))
-    up = np.minimum(limit_in, wide + np.maximum(high, -limit_out))
-    shift = np.where(apart, 0.0, down)
-    peaking = (demand > 0) & (high > so_far * hours)
-    peak = np.full(len(line), -1)
-    peak[peaking] = np.arange(int(peaking.sum()))
-    beyond_in, beyond_out = high > limit_in, -low > limit_out
-    parts = [
-        (both, -1.0, np.where(high > 0, buy, sell), np.maximum(up + down, least), peak),
-        (apart, -1.0, buy, np.maximum(limit_in, least), peak),
-        (apart, 1.0, -sell, np.maximum(limit_out, least), cell * 0 - 1),
-        (beyond_in, -1.0, over + buy, np.full(len(line), np.inf), peak),
-        (beyond_out, 1.0, over - sell, np.full(len(line), np.inf), cell * 0 - 1),
-    ]
-    lines, peak_of = np.unique(line[peaking], return_inverse=True)
-    return Cells(
-        rhs=(-load - shift) / count,
-        at=np.concatenate([cell[where] for where, *_ in parts]),
-        sign=np.concatenate([np.full(int(where.sum()), sign) for where, sign, *_ in parts]),
-        cost=np.concatenate([cost[where] for where, _, cost, *_ in parts]),
-        upper=np.concatenate([upper[where] / count for where, _, _, upper, _ in parts]),
-        peak=np.concatenate([seen[where] for where, *_, seen in parts]),
-        peak_at=cell[peaking],
-        peak_of=peak_of,
-        hours=hours[peaking],
-        ceiling=((so_far * hours + shift) / count)[peaking],
-        charge=net.demand[lines],
-        first_over=int(both.sum() + 2 * apart.sum()),
-    )

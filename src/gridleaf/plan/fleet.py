@@ -11,7 +11,8 @@ from gridleaf.domain.errors import PlanningFailed
 from gridleaf.plan.columns import Coordinator, Memory
 from gridleaf.plan.cost import bill, finish
 from gridleaf.plan.least import keep_least_powers
-from gridleaf.plan.network import Network, classes, network
+from gridleaf.plan.network import Network, classes, divide, network
+from gridleaf.plan.parts import Parts
 from gridleaf.plan.problem import (
     Floats,
     Ints,
@@ -35,8 +36,10 @@ from gridleaf.plan.times import Times
 GROUPS = 32
 DEAR = 50_000
 """Before so many vehicles are asked again it pays to make the columns few."""
-MANY = 16
-"""With more classes of vehicles than this samples of each would be too small."""
+LEAST = 32
+"""A tree of fewer vehicles is not worth a division."""
+MOST_GROUPS = 200_000
+"""Under a tree every vehicle is a group by itself, up to so many."""
 FEW = 5000
 """Fewer visits than this are coordinated in three quarters of the groups."""
 BOTH_KW = 1e-4
@@ -101,47 +104,49 @@ def solve_fleet(
         return late or (cancel is not None and cancel())
 
     count = int((predecessors(problem.visits) < 0).sum())
-    groups = GROUPS if count >= FEW else 3 * GROUPS // 4
-    price = None
-    rungs = ladder(count, gap)
-    with times.of("packing"):
-        fleet = pack(problem, prices, kind, groups)
-    memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
-    if memory is not None and count >= DEAR and memory.moved(net):
-        memory = None  # to ask all of them again costs more than to begin with few
-    if memory is not None:
-        rungs = rungs[-1:]
-    elif net.needed[net.only_limits].any() and len(first) > MANY:
-        # first as if only what all share had limits, in few groups: these prices are near the final
-        whole, lines, merged = net.shared()
+    division = divide(net, problem, kind)
+    if count >= LEAST and net.needed[division[0] >= 0].any():
+        price = None if warm is None else warm.price_for(net)
+        if price is None:
+            price = _above(net, division[0], problem, prices, kind, workers, out_of_time, times)
         with times.of("packing"):
-            alike = pack(problem, prices, merged[kind], groups)
-        # samples only: not worth another machine
-        threads = None if workers == "ray" else workers
-        with sweeper(alike, threads) as vehicles:
-            coordinator = Coordinator(whole, vehicles, out_of_time, progress, times=times)
-            for share, _ in rungs[:-1]:
-                coordinator.level(share, 1e-3)
-        price = np.zeros(net.needed.shape)
-        price[lines] = coordinator.standing.price
-        rungs = rungs[-1:]
-    with sweeper(fleet, workers) as vehicles:
-        coordinator = Coordinator(net, vehicles, out_of_time, progress, price, times)
+            fleet = pack(problem, prices, kind, min(count, MOST_GROUPS))
+        with sweeper(fleet, workers) as vehicles:
+            parts = Parts(net, vehicles, division, price, out_of_time, progress, times)
+            mixture, standing = parts.settle(0.9 * gap), parts.standing
+            if warm is not None:
+                warm.note(net, standing.price, None, 0)
+            with times.of("schedules"):
+                result = schedules(mixture, net, vehicles, standing, problem, prices, gap)
+    else:
+        groups = GROUPS if count >= FEW else 3 * GROUPS // 4
+        rungs = ladder(count, gap)
+        with times.of("packing"):
+            fleet = pack(problem, prices, kind, groups)
+        memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
+        if memory is not None and count >= DEAR and memory.moved(net):
+            memory = None  # to ask all of them again costs more than to begin with few
         if memory is not None:
-            coordinator.recall(memory)
-        for share, tolerance in rungs:
-            if share * count >= DEAR and coordinator.pool.theta.any():
-                settle_shares(coordinator, tolerance)
-            coordinator.level(share, tolerance)
-        settle_shares(coordinator, gap)
-        if warm is not None:
-            coordinator.remember(warm)
-        with times.of("schedules"):
-            result = schedules(coordinator, problem, prices, gap)
+            rungs = rungs[-1:]
+        with sweeper(fleet, workers) as vehicles:
+            coordinator = Coordinator(net, vehicles, out_of_time, progress, times=times)
+            if memory is not None:
+                coordinator.recall(memory)
+            for share, tolerance in rungs:
+                if share * count >= DEAR and coordinator.pool.theta.any():
+                    settle_shares(coordinator, tolerance)
+                coordinator.level(share, tolerance)
+            settle_shares(coordinator, gap)
+            standing = coordinator.standing
+            if warm is not None:
+                warm.note(net, standing.price, coordinator.pool, coordinator.groups)
+            mixture = coordinator.mixture()
+            with times.of("schedules"):
+                result = schedules(mixture, net, vehicles, standing, problem, prices, gap)
     notes = []
     if any(least.any() for least in least_powers(problem.visits)):
         relaxed = result.bill.objective_eur
-        result = _with_least_powers(problem, prices, net, kind, coordinator, result)
+        result = _with_least_powers(problem, prices, net, kind, standing.price, result)
         cost = result.bill.objective_eur - relaxed
         notes.append(f"keeping the least powers cost {cost:.2f} EUR")
     both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
@@ -153,11 +158,37 @@ def solve_fleet(
         method="fleet",
         charge_kw=result.charge_kw,
         discharge_kw=result.discharge_kw,
-        lower_bound_eur=coordinator.standing.bound,
-        shadow_price_eur_per_kwh=_shadow_prices(problem, coordinator.standing.price),
+        lower_bound_eur=standing.bound,
+        shadow_price_eur_per_kwh=_shadow_prices(problem, standing.price),
         notes=notes,
         seconds=timer() - began,
     )
+
+
+def _above(
+    net: Network,
+    of_line: Ints,
+    problem: Problem,
+    prices: Penalties,
+    kind: Ints,
+    workers: Workers,
+    out_of_time: Callable[[], bool],
+    times: Times,
+) -> Floats:
+    """Prices to start from under a tree: as if only what its parts share had limits, found with samples."""
+    price = np.where(net.needed, net.slope(net.load), 0.0)
+    shared = of_line < 0
+    if net.needed[shared].any() and net.only_limits[~shared].all():
+        whole, merged = net.only(np.flatnonzero(shared)).merged()
+        with times.of("packing"):
+            fleet = pack(problem, prices, merged[kind], GROUPS)
+        # samples only: not worth another machine
+        with sweeper(fleet, None if workers == "ray" else workers) as vehicles:
+            coordinator = Coordinator(whole, vehicles, out_of_time, times=times)
+            for share, _ in ladder(fleet.count, 1e-3)[:-1] or [(1.0, 1e-3)]:
+                coordinator.level(share, 1e-3)
+            price[shared] = coordinator.standing.price
+    return price
 
 
 def ladder(count: int, gap: float) -> list[tuple[float, float]]:
@@ -178,16 +209,16 @@ def _with_least_powers(
     prices: Penalties,
     net: Network,
     kind: Ints,
-    coordinator: Coordinator,
+    price: Floats,
     relaxed: Schedules,
 ) -> Schedules:
     """Schedules that keep the least powers, from some that need not."""
     taken = np.zeros(len(kind))
     if relaxed.bill.trip_unmet_kwh.size:
         taken = relaxed.bill.trip_unmet_kwh.copy()
-    price = net.price_of_classes(coordinator.standing.price)
+    paid = net.price_of_classes(price)
     charge, discharge = relaxed.charge_kw.copy(), relaxed.discharge_kw.copy()
-    keep_least_powers(problem, prices, net, kind, price, charge, discharge, taken)
+    keep_least_powers(problem, prices, net, kind, paid, charge, discharge, taken)
     kept = bill(problem, charge, discharge, prices, trip_unmet_kwh=taken)
     return Schedules(charge, discharge, kept)
 

@@ -7,7 +7,7 @@ along its path to the root) and a lower bound; flows give a cost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,13 @@ from gridleaf.plan.problem import (
     parents,
     places,
 )
+
+MOST_OF_ALL, SMALL = 32, 200
+"""A part of a tree has one of so many of the vehicles at most, or at most so many."""
+
+
+INSIDE = 1e-7
+"""Limits are aimed at less this share of them, so that rounding does not break them [-]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,6 @@ class Network:
     demand: Floats
     so_far: Floats
     needed: NDArray[np.bool_]
-    block: Ints
-    """``(M,)``: the part of the tree that the line belongs to with all its classes; -1 where shared."""
 
     def price_of_classes(self, price: Floats) -> Floats:
         """What each class pays for energy ``(P, T)``, from prices of the lines ``(M, T)``."""
@@ -66,31 +71,38 @@ class Network:
         both = (self.high > 0) & (self.low < 0)
         return not (self.needed & (self.sell > self.buy) & both).any()
 
-    @property
-    def only_limits(self) -> NDArray[np.bool_]:
-        """``(M,)`` the lines of a part of the tree that have limits but no prices."""
-        free = ((self.buy == 0) & (self.sell == 0)).all(axis=1)
-        return np.asarray(free & (self.demand <= 0) & (self.block >= 0))
-
-    def shared(self) -> tuple[Network, Ints, Ints]:
-        """The network without the limits of its parts, its lines, and the class there of each class.
-
-        Classes that differ in nothing but such limits are one.
-        """
-        lines = np.flatnonzero(~self.only_limits)
-        marks = self.incidence[lines].toarray()
-        _, first, kind = np.unique(marks, axis=1, return_index=True, return_inverse=True)
+    def only(self, lines: Ints) -> Network:
+        """The network of these lines alone."""
         kept = {
             name: getattr(self, name)[lines]
             for name in (
-                "load", "low", "high", "limit_in", "limit_out", "buy", "sell", "over", "demand",
-                "so_far", "needed",
+                "incidence", "load", "low", "high", "limit_in", "limit_out", "buy", "sell", "over",
+                "demand", "so_far", "needed",
             )
         }  # fmt: skip
-        incidence = csr_array(marks[:, first])
-        block = np.full(len(lines), -1, dtype=np.int64)
-        whole = Network(incidence=incidence, step_h=self.step_h, block=block, **kept)
-        return whole, lines, kind.reshape(-1)
+        return Network(step_h=self.step_h, **kept)
+
+    @property
+    def only_limits(self) -> NDArray[np.bool_]:
+        """``(M,)`` the lines that have limits but no prices."""
+        free = ((self.buy == 0) & (self.sell == 0)).all(axis=1)
+        return np.asarray(free & (self.demand <= 0))
+
+    def scaled(self, share: float) -> Network:
+        """The same for a share of the vehicles."""
+        energies = ("load", "low", "high", "limit_in", "limit_out", "so_far")
+        return replace(self, **{name: share * getattr(self, name) for name in energies})
+
+    def inside(self) -> Network:
+        """The network with limits a little tighter."""
+        limit_in = self.limit_in * np.where(self.limit_in > 0, 1 - INSIDE, 1 + INSIDE)
+        return replace(self, limit_in=limit_in, limit_out=self.limit_out * (1 - INSIDE))
+
+    def merged(self) -> tuple[Network, Ints]:
+        """The network with classes that no line tells apart made one, and which one each is ``(P,)``."""
+        marks = self.incidence.toarray()
+        _, first, kind = np.unique(marks, axis=1, return_index=True, return_inverse=True)
+        return replace(self, incidence=csr_array(marks[:, first])), kind.reshape(-1)
 
     def slope(self, flow: Floats) -> Floats:
         """What one more kWh costs ``(M, T)`` [EUR/kWh], within the limits and below the peak."""
@@ -105,13 +117,13 @@ class Network:
         clear = (flow + room < self.limit_in) & (-flow + room < self.limit_out)
         return np.asarray(one_price & ~reached & clear)
 
-    def cost(self, flow: Floats) -> float:
-        """What flows cost [EUR]."""
+    def cost(self, flow: Floats) -> Floats:
+        """What flows cost on each line ``(M,)`` [EUR]."""
         peak = np.maximum((flow / self.step_h).max(axis=1, initial=0.0), self.so_far)
-        return float(self._cost(flow).sum() + self.demand @ peak)
+        return np.asarray(self._cost(flow).sum(axis=1) + self.demand * peak)
 
-    def bound(self, price: Floats) -> float:
-        """What lines cost at least if their flows are paid ``price`` ``(M, T)``, loads included [EUR]."""
+    def bound(self, price: Floats) -> Floats:
+        """What each line costs at least ``(M,)`` if its flow is paid ``price`` ``(M, T)``, loads included [EUR]."""
         points = np.clip(
             np.stack(
                 (self.low, -self.limit_out, np.zeros(self.low.shape), self.limit_in, self.high)
@@ -123,7 +135,7 @@ class Network:
         total = profit.min(axis=0).sum(axis=1)
         for m in np.flatnonzero(self.demand > 0).tolist():
             total[m] = self._with_peak(m, price[m], points[:, m], profit[:, m])
-        return float(total.sum() + (price * self.load).sum())
+        return np.asarray(total + (price * self.load).sum(axis=1))
 
     def _cost(self, flow: Floats) -> Floats:
         beyond = np.maximum(np.maximum(flow - self.limit_in, -flow - self.limit_out), 0.0)
@@ -212,40 +224,37 @@ def network(problem: Problem, prices: Penalties, kind: Ints, first: Ints) -> Net
         demand=demand,
         so_far=so_far,
         needed=needed,
-        block=_blocks(incidence, parent, demand),
     )
 
 
-def _blocks(incidence: csr_array, parent: Ints, demand: Floats) -> Ints:
-    """The part of the tree that each line belongs to ``(M,)``, -1 for what is shared.
+def divide(net: Network, problem: Problem, kind: Ints) -> tuple[Ints, Ints]:
+    """The small parts of the tree that the lines ``(M,)`` and classes ``(P,)`` belong to, -1 if to none.
 
-    A part hangs from a node with no more than half of the classes below it. Where highest powers are
-    paid, and rows over several parts, are shared.
+    A part is a node with few of the vehicles and all below it, with the rows that weigh no others.
     """
-    lines, classes = incidence.shape
-    block = np.full(lines, -1, dtype=np.int64)
-    if classes < 2:
-        return block
-    below = np.diff(incidence.indptr)
-    own = (below <= classes / 2) & (demand <= 0)
-    at_class = np.full(classes, -1, dtype=np.int64)
-    count = 0
+    parent = parents(problem.nodes)
+    lines, count = net.incidence.shape
+    visits = np.bincount(kind, minlength=count)
+    below = net.incidence[: len(parent)] @ visits
+    small = below <= max(len(kind) / MOST_OF_ALL, min(SMALL, len(kind) / 4))
+    of_line, of_class = np.full(lines, -1, dtype=np.int64), np.full(count, -1, dtype=np.int64)
+    parts = 0
     for k in from_the_roots(parent):
         above = parent[k]
-        if above >= 0 and block[above] >= 0:
-            block[k] = block[above] if demand[k] <= 0 else -1
-        elif own[k] and below[k]:
-            block[k] = count
-            count += 1
-        if block[k] >= 0:
-            at_class[incidence.indices[incidence.indptr[k] : incidence.indptr[k + 1]]] = block[k]
+        if above >= 0 and of_line[above] >= 0:
+            of_line[k] = of_line[above]
+        elif small[k] and below[k]:
+            of_line[k] = parts
+            parts += 1
+        if of_line[k] >= 0:
+            of_class[net.incidence.indices[slice(*net.incidence.indptr[k : k + 2])]] = of_line[k]
     for m in range(len(parent), lines):
         touched = np.unique(
-            at_class[incidence.indices[incidence.indptr[m] : incidence.indptr[m + 1]]]
+            of_class[net.incidence.indices[slice(*net.incidence.indptr[m : m + 2])]]
         )
         if len(touched) == 1:
-            block[m] = touched[0]
-    return block
+            of_line[m] = touched[0]
+    return of_line, of_class
 
 
 def _possible(problem: Problem, kind: Ints, count: int) -> tuple[Floats, Floats]:

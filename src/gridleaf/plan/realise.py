@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import highspy
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array
 
-from gridleaf.plan.columns import Coordinator, active_cells
+from gridleaf.plan.cells import active_cells
+from gridleaf.plan.columns import Coordinator, Mixture, Standing
 from gridleaf.plan.cost import Bill, settled
+from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem
-from gridleaf.plan.sweep import Mixtures, pieces, ranked
+from gridleaf.plan.sweep import Mixtures, Sweeper, pieces, ranked
 
-INSIDE = 1e-7
-"""Limits are aimed at less this share of them, so that rounding does not break them [-]."""
 IN_USE = (1e-2, 2e-3, 1e-5, 0.0)
 """Only columns with a larger share are mixed, if that is good enough."""
 MANY_GROUPS = 64
@@ -64,15 +64,12 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
 def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
     """The optimal shares of the columns ``use``, by the simplex method."""
     net, pool, count = coordinator.net, coordinator.pool, coordinator.count
-    inside = replace(
-        net,
-        limit_in=net.limit_in * np.where(net.limit_in > 0, 1 - INSIDE, 1 + INSIDE),
-        limit_out=net.limit_out * (1 - INSIDE),
-    )
-    cells = active_cells(inside, coordinator.active, count)
+    cells = active_cells(net.inside(), coordinator.active, count)
     n, nv, k, nq = len(use), len(cells.at), len(cells.charge), len(cells.peak_at)
     rows, groups = len(cells.rhs), coordinator.groups
-    row, column, entry = coordinator.entries(use)
+    into = coordinator.entries(use)
+    column, row = np.nonzero(into)
+    entry = into[column, row]
     variable = np.arange(nv)
     seen = cells.peak >= 0
     entries = [
@@ -120,39 +117,46 @@ def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
 
 
 def schedules(
-    coordinator: Coordinator, problem: Problem, prices: Penalties, tolerance: float
+    mixture: Mixture,
+    net: Network,
+    sweeper: Sweeper,
+    standing: Standing,
+    problem: Problem,
+    prices: Penalties,
+    tolerance: float,
 ) -> Schedules:
     """The schedule of every vehicle: its group's shares of its own answers; and what all that costs.
 
     Where charging in one answer meets discharging in another, one power with the same effect on the
     battery takes their place, unless that costs more after all.
     """
-    mixed = _may_net(coordinator)
-    result = _written(coordinator, problem, prices, mixed)
-    standing = coordinator.standing
+    mixed = _may_net(net, mixture.drawn, standing.price)
+    result = _written(mixture, net, sweeper, problem, prices, mixed)
     worse = result.bill.objective_eur - standing.cost
     if worse <= 0.1 * tolerance * abs(standing.bound) or not mixed.any():
         return result
-    other = _written(coordinator, problem, prices, np.zeros_like(mixed))
+    other = _written(mixture, net, sweeper, problem, prices, np.zeros_like(mixed))
     return min(result, other, key=lambda written: written.bill.objective_eur)
 
 
 def _written(
-    coordinator: Coordinator, problem: Problem, prices: Penalties, mixed: NDArray[np.bool_]
+    mixture: Mixture,
+    net: Network,
+    sweeper: Sweeper,
+    problem: Problem,
+    prices: Penalties,
+    mixed: NDArray[np.bool_],
 ) -> Schedules:
     """The schedules with charging and discharging netted where ``mixed`` ``(P, T)`` says."""
-    net, pool, sweeper = coordinator.net, coordinator.pool, coordinator.sweeper
-    fleet, groups = sweeper.fleet, coordinator.groups
+    fleet = sweeper.fleet
+    groups = len(fleet.begin)
     count, steps = len(fleet.cars), len(fleet.step_h)
-    by_group = np.argsort(pool.group, kind="stable")
-    number = np.bincount(pool.group, minlength=groups)
+    by_group = np.argsort(mixture.group, kind="stable")
+    number = np.bincount(mixture.group, minlength=groups)
     stop = np.cumsum(number)
     classes = net.incidence.shape[1]
-    used, vector = np.unique(pool.vector, return_inverse=True)
-    asked = [pool.asked[v] for v in used]
-    vectors = ranked(np.concatenate(asked) if asked else np.zeros((0, steps)))
-    vector = (vector * classes + fleet.kind[pool.group])[by_group]
-    share = pool.theta[by_group]
+    vectors = ranked(mixture.prices)
+    vector, share = mixture.vector[by_group], mixture.share[by_group]
 
     task, _, begin, end = pieces(fleet.begin, fleet.end - fleet.begin)
     mixtures = Mixtures((stop - number)[task], stop[task], vector, share, mixed[fleet.kind[task]])
@@ -179,19 +183,17 @@ def _written(
     return Schedules(written.charge_kw, written.discharge_kw, result)
 
 
-def _may_net(coordinator: Coordinator) -> NDArray[np.bool_]:
+def _may_net(net: Network, drawn: Floats, price: Floats) -> NDArray[np.bool_]:
     """Where drawing a little less costs nothing, for each class ``(P, T)``.
 
     Charging and discharging at once wastes energy. Undoing it lowers what a vehicle draws, which is
     no gain where energy has a negative price, and would break an export limit that is met.
     """
-    net = coordinator.net
-    flow = net.flows(coordinator.drawn(coordinator.pool.theta))
+    flow = net.flows(drawn)
     margin = 0.02 * (net.high - net.low)
     tight = (flow - margin < -net.limit_out) | ((net.sell < 0) & (flow < margin))
     reach = net.incidence
     blocked = np.asarray(abs(reach).T @ tight.astype(np.float64)) > 0
     # a row that a vehicle relieves by drawing more
     relieved = np.asarray((-reach).maximum(0).T @ net.needed.astype(np.float64)) > 0
-    dear = net.price_of_classes(coordinator.standing.price) >= 0
-    return np.asarray(dear & ~blocked & ~relieved)
+    return np.asarray((net.price_of_classes(price) >= 0) & ~blocked & ~relieved)

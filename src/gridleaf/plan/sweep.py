@@ -378,7 +378,7 @@ class Sweeper:
                     vector[piece], vectors.prices, flow[piece], own[piece],
                 )  # fmt: skip
 
-        self._share(work, end - begin)
+        self.share(work, end - begin)
         return flow, own
 
     def write(
@@ -411,10 +411,10 @@ class Sweeper:
                     sums[piece],
                 )  # fmt: skip
 
-        self._share(work, (end - begin) * (last - first))
+        self.share(work, (end - begin) * (last - first))
         return Written(charge, discharge, missing, lent, drawn, sums)
 
-    def _share(self, work: Any, sizes: Ints) -> None:
+    def share(self, work: Any, sizes: Ints) -> None:
         """Do pieces of work of given sizes, ``work(slice)``, in runs of about equal weight."""
         total = int(sizes.sum())
         if self._pool is None or total < INLINE or len(sizes) == 1:

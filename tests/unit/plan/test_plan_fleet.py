@@ -210,6 +210,72 @@ def test_a_feeder_with_sites(sites: int, cars: int) -> None:
     agreed(feeder(sites, cars))
 
 
+def with_nodes(problem: Problem, **columns: Any) -> Problem:
+    return replace(problem, nodes=replace(problem.nodes, **columns))
+
+
+def test_a_site_without_any_power() -> None:
+    problem = feeder(6, 10)
+    limits = {}
+    for name in ("import_limit_kw", "export_limit_kw", "load_kw"):
+        values = getattr(problem.nodes, name).copy()
+        values[2] = 0.0
+        limits[name] = values
+    plan = agreed(with_nodes(problem, **limits))
+    here = np.array([node == "s1" for node in problem.visits.node])
+    assert not (plan.charge_kw - plan.discharge_kw)[here].sum(axis=0).round(6).any()
+    assert plan.unmet_kwh[here].sum() > 1
+
+
+def test_limits_that_cannot_hold_are_reported_where_they_break() -> None:
+    problem = feeder(6, 10)
+    load = problem.nodes.load_kw.copy()
+    load[3, 10:14] = problem.nodes.import_limit_kw[3, 10:14] + 2.0
+    plan = agreed(with_nodes(problem, load_kw=load))
+    assert plan.over_limit_kw[3, 10:14].sum() > 0
+    assert plan.over_limit_kw[[0, 1, 2, 4, 5, 6]].max() == 0
+    assert any("a limit is exceeded" in note for note in plan.notes)
+
+
+def test_identical_sites_with_identical_vehicles() -> None:
+    problem = feeder(8, 6)
+    visits, first = problem.visits, np.arange(48) // 8 * 8
+    alike = {
+        name: getattr(visits, name)[first]
+        for name in ("arrive", "depart", "energy_kwh", "target_kwh", "min_kwh", "max_kwh", "charge_kw",
+                     "discharge_kw", "charge_efficiency", "discharge_efficiency", "wear_eur_per_kwh")
+    }  # fmt: skip
+    agreed(replace(problem, visits=replace(visits, **alike)))
+
+
+def test_a_tree_out_of_time_still_has_a_plan_with_an_honest_gap() -> None:
+    problem = feeder(16, 20)
+    ticks = count()
+    bounds = []
+    for limit in (0.0, 40.0, 400.0):
+        plan = solve_fleet(problem, time_limit_s=limit, timer=lambda: float(next(ticks)))
+        assert verify(problem, plan) == []
+        assert 0 < plan.gap < np.inf
+        bounds.append(plan.lower_bound_eur)
+    best = solve_fleet(problem)
+    assert max(bounds) <= best.objective_eur
+    assert best.gap <= 1e-4
+
+
+def test_a_tree_is_planned_again_from_the_prices_of_the_last_plan() -> None:
+    problem, memory = feeder(8, 10), Memory()
+    told: list[Progress] = []
+    solve_fleet(problem, warm=memory)
+    other = changed(problem, 1, prices=True)
+    plan = solve_fleet(other, warm=memory, progress=told.append)
+    assert plan.gap <= 1e-4
+    assert verify(other, plan) == []
+    assert all(progress.share == 1 for progress in told)
+    cold = solve_fleet(other)
+    assert plan.lower_bound_eur <= cold.objective_eur
+    assert cold.lower_bound_eur <= plan.objective_eur
+
+
 def test_many_steps() -> None:
     """More than the bit sets hold."""
     problem = fleet(30)
