@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.instances import fleet
 from small_problems import small
 
+from gridleaf.bench.instances import fleet
 from gridleaf.domain.errors import PlanningFailed, ProblemError
 from gridleaf.plan import Problem, check, read_problem, solve, verify, write_problem
 
