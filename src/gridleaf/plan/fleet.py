@@ -27,7 +27,9 @@ from gridleaf.plan.sweep import pack, sweeper
 
 GROUPS = 32
 DEAR = 50_000
-"""Before so many vehicles are asked again it pays to make the columns few."""
+"""Before so many vehicles are asked again it pays to make the columns few and the groups many."""
+BLOCKS = 4
+"""Into so many each group is divided then: each of them needs fewer columns."""
 MANY = 16
 """With more classes of vehicles than this samples of each would be too small."""
 FEW = 5000
@@ -89,9 +91,10 @@ def solve_fleet(
     groups = GROUPS if len(kind) >= FEW else 3 * GROUPS // 4
     price = None
     rungs = ladder(len(kind), gap)
-    fleet = pack(problem, prices, kind, groups)
+    large = len(kind) >= DEAR
+    fleet = pack(problem, prices, kind, groups, BLOCKS if large else 1)
     memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
-    if memory is not None and len(kind) >= DEAR and memory.moved(net):
+    if memory is not None and large and memory.moved(net):
         memory = None  # to ask all of them again costs more than to begin with few
     if memory is not None:
         rungs = rungs[-1:]
@@ -108,10 +111,15 @@ def solve_fleet(
     with sweeper(fleet, workers) as vehicles:
         coordinator = Coordinator(net, vehicles, out_of_time, progress, price)
         if memory is not None:
+            if coordinator.groups < len(fleet.begin):
+                coordinator.divide()
             coordinator.recall(memory)
         for share, tolerance in rungs:
-            if share * len(kind) >= DEAR and coordinator.pool.theta.any():
-                settle_shares(coordinator, tolerance)
+            if share * len(kind) >= DEAR:
+                if coordinator.pool.theta.any():
+                    settle_shares(coordinator, tolerance)
+                if coordinator.groups < len(fleet.begin):
+                    coordinator.divide()
             coordinator.level(share, tolerance)
         settle_shares(coordinator, gap)
         if warm is not None:

@@ -13,7 +13,7 @@ from gridleaf.plan import oracle
 from gridleaf.plan.columns import Coordinator, active_cells
 from gridleaf.plan.cost import Bill, settled
 from gridleaf.plan.problem import Floats, Ints, Penalties, Problem
-from gridleaf.plan.sweep import CHUNK, ranked
+from gridleaf.plan.sweep import pieces, ranked
 
 INSIDE = 1e-7
 """Limits are aimed at less this share of them, so that rounding does not break them [-]."""
@@ -41,7 +41,7 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
     vehicle is asked once for each column of its group that is left.
     """
     pool, standing = coordinator.pool, coordinator.standing
-    if coordinator.groups > MANY_GROUPS:
+    if coordinator.groups > MANY_GROUPS and coordinator.net.incidence.shape[1] > 1:
         coordinator.polish()
         return
     theta = pool.theta
@@ -154,12 +154,7 @@ def _written(
     vector = (vector * classes + fleet.kind[pool.group])[by_group]
     share = pool.theta[by_group]
 
-    size = fleet.end - fleet.begin
-    pieces = -(-size // CHUNK)
-    task = np.repeat(np.arange(groups), pieces)
-    at = np.arange(len(task)) - (np.cumsum(pieces) - pieces)[task]
-    begin = fleet.begin[task] + at * size[task] // pieces[task]
-    end = fleet.begin[task] + (at + 1) * size[task] // pieces[task]
+    begin, end, _, task = pieces(fleet, np.arange(groups), fleet.end - fleet.begin)
     first, last = (stop - number)[task], stop[task]
     mixed = mixed[fleet.kind[task]]
 

@@ -1,8 +1,8 @@
 """All vehicles of a problem in an order that can be sampled, and their answers to prices.
 
 Vehicles that are priced alike form a class. Inside a class they are sorted by what they can do and
-cut into groups of equal size; inside a group every prefix is a systematic sample of it, so a part of
-the fleet is the first part of every group.
+cut into groups of equal size, and these into blocks; inside a block every prefix is a systematic sample
+of it, so a part of the fleet is the first part of every block.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -35,10 +35,10 @@ GOLDEN = 0.6180339887
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """N vehicles in G groups, packed for :mod:`gridleaf.plan.oracle`.
+    """N vehicles in B blocks and G groups, packed for :mod:`gridleaf.plan.oracle`.
 
-    ``order`` ``(N,)`` is the position in the problem of each packed vehicle. Group g is the vehicles
-    ``begin[g]..end[g]``, all of class ``kind[g]``.
+    ``order`` ``(N,)`` is the position in the problem of each packed vehicle. Block b is the vehicles
+    ``begin[b]..end[b]``, group g the blocks ``first[g]..first[g + 1]``, all of class ``kind[g]``.
     """
 
     cars: Floats
@@ -50,11 +50,15 @@ class Fleet:
     order: Ints
     begin: Ints
     end: Ints
+    first: Ints
     kind: Ints
 
 
-def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
-    """The vehicles of a problem, of the classes ``kind`` ``(N,)``, in about ``groups`` groups."""
+def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int, blocks: int = 1) -> Fleet:
+    """The vehicles of a problem, of the classes ``kind`` ``(N,)``, in about ``groups`` groups.
+
+    Each group is of as many ``blocks``, where it has the vehicles.
+    """
     visits, steps = problem.visits, len(problem.step_h)
     count = len(visits.id)
     order = np.argsort(_likeness(problem, kind), kind="stable")
@@ -64,13 +68,17 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
     least = np.minimum(-(-sizes // ALIKE), LEAST_GROUPS if len(sizes) > 1 else 1)
     parts = np.rint(groups * sizes / max(count, 1)).astype(np.int64)
     parts = np.minimum(np.maximum(parts, least), sizes)
-    first = np.concatenate(([0], np.cumsum(sizes)[:-1])) if len(sizes) else np.zeros(0, np.int64)
+    each = np.minimum(blocks, sizes // parts)
+    start = np.concatenate(([0], np.cumsum(sizes)[:-1])) if len(sizes) else np.zeros(0, np.int64)
     edges = [
-        start + np.arange(part + 1) * size // part
-        for start, size, part in zip(first.tolist(), sizes.tolist(), parts.tolist(), strict=True)
+        at + np.arange(part + 1) * size // part
+        for at, size, part in zip(
+            start.tolist(), sizes.tolist(), (parts * each).tolist(), strict=True
+        )
     ]
     begin = np.concatenate([edge[:-1] for edge in edges] or [np.zeros(0, np.int64)])
     end = np.concatenate([edge[1:] for edge in edges] or [np.zeros(0, np.int64)])
+    first = np.concatenate(([0], np.cumsum(np.repeat(each, parts))))
     _spread(order, begin, end, GOLDEN)
 
     cars = np.empty((count, oracle.COLUMNS))
@@ -106,8 +114,15 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
         order=order,
         begin=begin,
         end=end,
-        kind=kind[order[begin]],
+        first=first,
+        kind=kind[order[begin[first[:-1]]]],
     )
+
+
+def in_blocks(fleet: Fleet) -> Fleet:
+    """The fleet with every block a group."""
+    kind = np.repeat(fleet.kind, np.diff(fleet.first))
+    return replace(fleet, first=np.arange(len(fleet.begin) + 1), kind=kind)
 
 
 @compiled
@@ -187,6 +202,24 @@ def ranked(prices: Floats) -> Vectors:
     return result
 
 
+def pieces(fleet: Fleet, group: Ints, sample: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """The first vehicles of the blocks of groups ``(J,)``, cut into pieces of work.
+
+    Gives the first vehicle of each piece, the one behind the last, the block, and for which of the J.
+    """
+    blocks = fleet.first[group + 1] - fleet.first[group]
+    question = np.repeat(np.arange(len(group)), blocks)
+    inside = np.arange(len(question)) - (np.cumsum(blocks) - blocks)[question]
+    block = fleet.first[group][question] + inside
+    number = -(-sample[block] // CHUNK)
+    piece = np.repeat(np.arange(len(block)), number)
+    at = np.arange(len(piece)) - (np.cumsum(number) - number)[piece]
+    block, number = block[piece], number[piece]
+    start = fleet.begin[block] + at * sample[block] // number
+    stop = fleet.begin[block] + (at + 1) * sample[block] // number
+    return start, stop, block, question[piece]
+
+
 class Sweeper:
     """Asks vehicles what they do, on several threads."""
 
@@ -196,7 +229,7 @@ class Sweeper:
         self._threads = threads
 
     def sample(self, share: float) -> Ints:
-        """How many of each group are a share of the fleet ``(G,)``, at least one."""
+        """How many of each block are a share of the fleet ``(B,)``, at least one."""
         size = self.fleet.end - self.fleet.begin
         wanted = np.maximum(np.ceil(share * size), 1).astype(np.int64)
         return np.asarray(np.minimum(wanted, size))
@@ -206,19 +239,13 @@ class Sweeper:
     ) -> tuple[Floats, Floats]:
         """What groups do at price vectors, seen from samples of them.
 
-        ``group`` and ``vector`` are ``(J,)``, ``sample`` ``(G,)``. Gives what they draw ``(J, T)``
+        ``group`` and ``vector`` are ``(J,)``, ``sample`` ``(B,)``. Gives what they draw ``(J, T)``
         [kWh] and what they cost besides ``(J,)`` [EUR], both for the whole group.
         """
         fleet = self.fleet
-        begin, taken = fleet.begin[group], sample[group]
-        pieces = -(-taken // CHUNK)
-        task = np.repeat(np.arange(len(group)), pieces)
-        first = np.cumsum(pieces) - pieces
-        at = np.arange(len(task)) - first[task]
-        start = begin[task] + at * taken[task] // pieces[task]
-        stop = begin[task] + (at + 1) * taken[task] // pieces[task]
-        flow, own = np.empty((len(task), len(fleet.step_h))), np.empty(len(task))
-        vector = vector[task]
+        start, stop, block, question = pieces(fleet, group, sample)
+        flow, own = np.empty((len(block), len(fleet.step_h))), np.empty(len(block))
+        vector = vector[question]
 
         def work(piece: slice) -> None:
             oracle.answer(
@@ -228,10 +255,13 @@ class Sweeper:
             )  # fmt: skip
 
         self.share(work, stop - start)
-        weight = (fleet.end - fleet.begin)[group] / taken
-        if len(task) > len(group):
+        weight = ((fleet.end - fleet.begin) / sample)[block]
+        flow *= weight[:, None]
+        own *= weight
+        if len(block) > len(group):
+            first = np.searchsorted(question, np.arange(len(group)))
             flow, own = np.add.reduceat(flow, first), np.add.reduceat(own, first)
-        return flow * weight[:, None], own * weight
+        return flow, own
 
     def share(self, work: Any, sizes: Ints) -> None:
         """Do pieces of work of given sizes, ``work(slice)``, in runs of about equal weight."""
