@@ -11,17 +11,19 @@ from gridleaf.plan.problem import (
     Floats,
     Penalties,
     Plan,
+    Powers,
     Problem,
     filled,
     from_the_roots,
     parents,
     penalties,
     places,
-    plugged_in,
 )
 
 NOTHING = 1e-6
 """Less than this is rounding: not unmet [kWh], not beyond a limit [kW]."""
+PART = 50_000
+"""Visits reckoned together, so that memory does not grow with their number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,30 +56,42 @@ class Bill:
 
 
 def bill(
-    problem: Problem, charge_kw: Floats, discharge_kw: Floats, prices: Penalties | None = None
+    problem: Problem, charge_kw: Powers, discharge_kw: Powers, prices: Penalties | None = None
 ) -> Bill:
     """The cost of schedules ``(N, T)`` [kW] that are zero outside the windows."""
     prices = penalties(problem) if prices is None else prices
     visits, step_h = problem.visits, problem.step_h
-    gain = step_h * (
-        charge_kw * visits.charge_efficiency[:, None]
-        - discharge_kw / visits.discharge_efficiency[:, None]
-    )
-    energy = visits.energy_kwh[:, None] + np.cumsum(gain, axis=1)
-    left = energy[:, -1]
-    below = np.fmax(visits.min_kwh[:, None] - energy, 0.0)
+    place, step = places(problem), np.arange(len(step_h))
+    node_kw = np.zeros(problem.nodes.load_kw.shape)
+    row_kw = np.zeros((0 if problem.rows is None else len(problem.rows.id), len(step_h)))
+    left = np.zeros(len(visits.id))
+    short, wear = 0.0, 0.0
+    for start in range(0, len(left), PART):
+        part = slice(start, start + PART)
+        charge, discharge = (power[part].astype(np.float64) for power in (charge_kw, discharge_kw))
+        power = charge - discharge
+        np.add.at(node_kw, place[part], power)
+        if problem.rows is not None:
+            row_kw += problem.rows.coefficient[:, part] @ power
+        wear += float(visits.wear_eur_per_kwh[part] @ (discharge @ step_h))
+        charge *= visits.charge_efficiency[part, None]
+        discharge /= visits.discharge_efficiency[part, None]
+        gain = (charge - discharge) * step_h
+        left[part] = visits.energy_kwh[part] + gain.sum(axis=1)
+        low = start + np.flatnonzero(visits.energy_kwh[part] < visits.min_kwh[part])
+        below = visits.min_kwh[low, None] - visits.energy_kwh[low, None]
+        below = np.fmax(below - np.cumsum(gain[low - start], axis=1), 0.0)
+        stay = (step >= visits.arrive[low, None]) & (step < visits.depart[low, None])
+        short += float((np.where(stay, below, 0.0) @ step_h).sum())
     value = visits.value_eur_per_kwh * left
-    power = charge_kw - discharge_kw
     return settled(
         problem,
         prices,
-        node_kw=_flowing(problem, power),
-        row_kw=np.zeros((0, len(step_h)))
-        if problem.rows is None
-        else problem.rows.coefficient @ power,
+        node_kw=_with_what_is_below(problem, node_kw),
+        row_kw=row_kw,
         unmet_kwh=filled(visits.target_kwh, -np.inf) - left,
-        short_kwh_h=float((np.where(plugged_in(problem), below, 0.0) @ step_h).sum()),
-        wear_eur=float(visits.wear_eur_per_kwh @ (discharge_kw @ step_h)),
+        short_kwh_h=short,
+        wear_eur=wear,
         value_eur=float(value.sum()),
         value_turnover_eur=float(np.abs(value).sum()),
     )
@@ -161,8 +175,8 @@ def finish(
     result: Bill,
     *,
     method: str,
-    charge_kw: Floats,
-    discharge_kw: Floats,
+    charge_kw: Powers,
+    discharge_kw: Powers,
     lower_bound_eur: float,
     shadow_price_eur_per_kwh: Floats,
     notes: Sequence[str],
@@ -203,11 +217,10 @@ def finish(
     )
 
 
-def _flowing(problem: Problem, power_kw: Floats) -> Floats:
-    """What the visits below each node draw together ``(K, T)``."""
+def _with_what_is_below(problem: Problem, own_kw: Floats) -> Floats:
+    """What flows through each node ``(K, T)``, from what the visits at it draw."""
     parent = parents(problem.nodes)
-    flow = np.zeros(problem.nodes.load_kw.shape)
-    np.add.at(flow, places(problem), power_kw)
+    flow = own_kw.copy()
     for k in reversed(from_the_roots(parent)):
         if parent[k] >= 0:
             flow[parent[k]] += flow[k]

@@ -25,7 +25,18 @@ import orjson
 from numpy.typing import NDArray
 
 from gridleaf.domain.errors import ProblemError
-from gridleaf.plan.problem import Floats, Ints, Nodes, Plan, Problem, Rows, Visits, check, filled
+from gridleaf.plan.problem import (
+    Floats,
+    Ints,
+    Nodes,
+    Plan,
+    Powers,
+    Problem,
+    Rows,
+    Visits,
+    check,
+    filled,
+)
 
 Columns = Mapping[str, Any]
 
@@ -415,13 +426,20 @@ def _collapsed(key: str, column: NDArray[Any]) -> NDArray[Any]:
     return column[:, 0] if same.all() else column
 
 
+def _stored(key: str, column: Any) -> Powers:
+    """Numbers of the precision that they were stored in."""
+    if isinstance(column, np.ndarray) and column.dtype == np.float32:
+        return column
+    return _numbers(key, column)
+
+
 def _plan(flat: Columns) -> Plan:
     names = {
         group: tuple(str(name) for name in flat.get(f"{group}.id", ()))
         for group in ("visits", "nodes", "rows")
     }
-    grids = {
-        name: _numbers(f"{group}.{name}", flat.get(f"{group}.{name}", ()))
+    grids: dict[str, Any] = {
+        name: _stored(f"{group}.{name}", flat.get(f"{group}.{name}", ()))
         for group, columns in (*PLAN.items(), ("rows", ("over_kw",)))
         for name in columns
     }

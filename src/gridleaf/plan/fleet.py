@@ -34,8 +34,6 @@ MANY = 16
 """With more classes of vehicles than this samples of each would be too small."""
 FEW = 5000
 """Fewer visits than this are coordinated in three quarters of the groups."""
-BOTH_KW = 1e-4
-"""Charging and discharging at once by more than this is reported [kW]."""
 
 
 def solve_fleet(
@@ -125,10 +123,11 @@ def solve_fleet(
         if warm is not None:
             coordinator.remember(warm)
         result = schedules(coordinator, problem, prices, gap)
-    both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
     notes = []
-    if both:
-        notes.append(f"in {both} steps a visit charges and discharges at once: losses pay there")
+    if result.both:
+        notes.append(
+            f"in {result.both} steps a visit charges and discharges at once: losses pay there"
+        )
     return finish(
         problem,
         result.bill,

@@ -12,25 +12,26 @@ from scipy.sparse import coo_array, csc_array
 from gridleaf.plan import oracle
 from gridleaf.plan.columns import Coordinator, active_cells
 from gridleaf.plan.cost import Bill, settled
-from gridleaf.plan.problem import Floats, Ints, Penalties, Problem
+from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, Singles
 from gridleaf.plan.sweep import pieces, ranked
 
 INSIDE = 1e-7
-"""Limits are aimed at less this share of them, so that rounding does not break them [-]."""
+"""Limits are aimed at less this share of them and of what could flow, which rounding does not exceed [-]."""
 IN_USE = (1e-2, 2e-3, 1e-5, 0.0)
 """Only columns with a larger share are mixed, if that is good enough."""
 MANY_GROUPS = 64
 """With more groups than this the simplex method would take too long."""
-LARGE = 20_000_000
-"""Schedules with more numbers than this are single precision."""
+BOTH_KW = 1e-4
+"""Charging and discharging at once by more than this is reported [kW]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedules:
-    """Powers ``(N, T)`` [kW] and their bill."""
+    """Powers ``(N, T)`` [kW], in how many steps a vehicle charges and discharges at once, their bill."""
 
-    charge_kw: Floats
-    discharge_kw: Floats
+    charge_kw: Singles
+    discharge_kw: Singles
+    both: int
     bill: Bill
 
 
@@ -64,10 +65,11 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
 def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
     """The optimal shares of the columns ``use``, by the simplex method."""
     net, pool, count = coordinator.net, coordinator.pool, coordinator.count
+    margin = INSIDE * (net.high - net.low)
     inside = replace(
         net,
-        limit_in=net.limit_in * np.where(net.limit_in > 0, 1 - INSIDE, 1 + INSIDE),
-        limit_out=net.limit_out * (1 - INSIDE),
+        limit_in=net.limit_in - INSIDE * np.abs(net.limit_in) - margin,
+        limit_out=net.limit_out - INSIDE * np.abs(net.limit_out) - margin,
     )
     cells = active_cells(inside, coordinator.active, count)
     n, nv, k, nq = len(use), len(cells.at), len(cells.charge), len(cells.peak_at)
@@ -158,24 +160,24 @@ def _written(
     first, last = (stop - number)[task], stop[task]
     mixed = mixed[fleet.kind[task]]
 
-    kind = np.float32 if count * steps > LARGE else np.float64
-    charge, discharge = np.empty((count, steps), kind), np.empty((count, steps), kind)
+    charge, discharge = (np.zeros((count, steps), dtype=np.float32) for _ in range(2))
     missing = np.empty(count)
-    drawn, sums = np.empty((len(task), steps)), np.empty((len(task), 4))
+    drawn, sums = np.empty((len(task), steps)), np.empty((len(task), 5))
 
     def work(piece: slice) -> None:
         oracle.write(
             fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet, fleet.short,
             begin[piece], end[piece], first[piece], last[piece], vector, share,
             vectors.prices, vectors.slot, vectors.place, vectors.dear, vectors.before,
-            mixed[piece], fleet.order, charge, discharge, missing, drawn[piece], sums[piece],
+            mixed[piece], BOTH_KW, fleet.order, charge, discharge, missing,
+            drawn[piece], sums[piece],
         )  # fmt: skip
 
     sweeper.share(work, (end - begin) * number[task])
     by_class = np.zeros((classes, steps))
     np.add.at(by_class, fleet.kind[task], drawn)
     lines = net.incidence @ by_class
-    wear, value, turnover, short = sums.sum(axis=0).tolist()
+    wear, value, turnover, short, both = sums.sum(axis=0).tolist()
     nodes = len(problem.nodes.id)
     result = settled(
         problem,
@@ -188,7 +190,7 @@ def _written(
         value_eur=value,
         value_turnover_eur=turnover,
     )
-    return Schedules(charge, discharge, result)
+    return Schedules(charge, discharge, int(both), result)
 
 
 def _may_net(coordinator: Coordinator) -> NDArray[np.bool_]:
