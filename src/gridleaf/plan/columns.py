@@ -25,8 +25,12 @@ SMOOTHING = 0.6
 """Weight of the prices of the best bound in the next prices."""
 KEPT = 0.03
 """Shares above this are asked again on a larger sample."""
-TURNS = 8
-"""Divided groups take turns: in a round that need not raise the bound one in so many is asked."""
+FEW_GROUPS = 8
+"""In a round that need not raise the bound groups take turns, so many at a time."""
+MANY_ASKED = 5000
+"""Fewer vehicles than this are asked faster than the master problem is solved once more."""
+MANY_CLASSES = 16
+"""With more classes than this the master problem takes longer than to ask everybody."""
 FALLING = 0.85
 """The cost alone still falls if a round leaves less than this of the gap [-]."""
 MARGIN = 0.05
@@ -142,7 +146,6 @@ class Coordinator:
         self.count = max(len(fleet.cars), 1)
         self.kind = fleet.kind
         self.groups = len(fleet.kind)
-        self._turns = 1
         none = np.zeros(0, dtype=np.int64)
         steps = net.load.shape[1]
         self.pool = Pool(np.zeros((0, steps)), np.zeros(0), none, none, np.zeros(0), [])
@@ -193,7 +196,6 @@ class Coordinator:
         size = fleet.end - fleet.begin
         self.sweeper.fleet = in_blocks(fleet)
         self.kind, self.groups = self.sweeper.fleet.kind, len(fleet.begin)
-        self._turns = TURNS
         each = blocks[pool.group]
         column = np.repeat(np.arange(len(each)), each)
         inside = np.arange(len(column)) - (np.cumsum(each) - each)[column]
@@ -218,6 +220,9 @@ class Coordinator:
         stuck = 0
         weight = SMOOTHING
         everybody = asked = np.arange(self.groups)
+        turns = 1
+        if sample.sum() >= MANY_ASKED and self.net.incidence.shape[1] <= MANY_CLASSES:
+            turns = max(self.groups // FEW_GROUPS, 1)
         for turn in range(MOST_ROUNDS):
             before, last = self.standing.gap, self.standing.bound
             flow, own = self._ask(price, sample, asked)
@@ -241,7 +246,7 @@ class Coordinator:
                 weight = min(weight + 0.15 * (1 - weight), 0.95)
             # while new columns still lower the cost a part of the groups will do
             falling = self.standing.gap < FALLING * before
-            asked = everybody[turn % self._turns :: self._turns] if falling else everybody
+            asked = everybody[turn % turns :: turns] if falling else everybody
             smoothing = weight / (1 + stuck)
             price = smoothing * self.standing.price + (1 - smoothing) * master_price
             price = np.clip(price, self._lowest, self._highest)

@@ -65,12 +65,8 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
 def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
     """The optimal shares of the columns ``use``, by the simplex method."""
     net, pool, count = coordinator.net, coordinator.pool, coordinator.count
-    margin = INSIDE * (net.high - net.low)
-    inside = replace(
-        net,
-        limit_in=net.limit_in - INSIDE * np.abs(net.limit_in) - margin,
-        limit_out=net.limit_out - INSIDE * np.abs(net.limit_out) - margin,
-    )
+    room = net.high - net.low
+    inside = replace(net, limit_in=_less(net.limit_in, room), limit_out=_less(net.limit_out, room))
     cells = active_cells(inside, coordinator.active, count)
     n, nv, k, nq = len(use), len(cells.at), len(cells.charge), len(cells.peak_at)
     rows, groups = len(cells.rhs), coordinator.groups
@@ -119,6 +115,12 @@ def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
     theta[theta < 1e-9] = 0.0
     total = np.bincount(pool.group[use], weights=theta, minlength=groups)
     return np.asarray(theta / total[pool.group[use]])
+
+
+def _less(limit: Floats, room: Floats) -> Floats:
+    """Limits with a margin for what is rounded, infinite ones as they are."""
+    size = np.where(np.isfinite(limit), np.abs(limit) + room, 0.0)
+    return limit - INSIDE * size
 
 
 def schedules(

@@ -87,7 +87,7 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int, blocks: i
     charge, in_most = _power(visits.charge_kw, order)
     discharge, out_most = _power(visits.discharge_kw, order)
     listed = short | (steps > oracle.MOST_RANKS)
-    for column, values in {
+    columns = {
         oracle.ARRIVE: visits.arrive,
         oracle.DEPART: visits.depart,
         oracle.CHARGE_KW: charge,
@@ -102,8 +102,11 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int, blocks: i
         oracle.VALUE: visits.value_eur_per_kwh,
         oracle.FLOOR: np.where(short, floor, -np.inf),
         oracle.KIND: np.where(listed, oracle.LISTED, np.where(discharge > 0, oracle.RANKED, 0.0)),
-    }.items():
-        _gather(cars, column, values.astype(np.float64, copy=False), order)
+    }
+    for at in range(0, count, CHUNK):  # a part that stays in the cache
+        part = slice(at, at + CHUNK)
+        for column, values in columns.items():
+            cars[part, column] = values[order[part]]
     return Fleet(
         cars=cars,
         most_in=in_most,
@@ -145,13 +148,6 @@ def _spread(order: Ints, begin: Ints, end: Ints, golden: float) -> None:
             at += stride
             if at >= size:
                 at -= size
-
-
-@compiled
-def _gather(cars: Floats, column: int, values: Floats, order: Ints) -> None:
-    """Set a column of the packed vehicles."""
-    for i in range(len(order)):
-        cars[i, column] = values[order[i]]
 
 
 def _likeness(problem: Problem, kind: Ints) -> NDArray[Any]:
