@@ -72,6 +72,9 @@ ALWAYS_BY_STEP = (
 MAYBE_BY_STEP = ("visits.charge_kw", "visits.discharge_kw")
 ZERO_FOR_NONE = ("nodes.demand_charge_eur_per_kw", "nodes.peak_so_far_kw")
 """Columns in which null or NaN says 0."""
+MOST_STEPS = 100_000
+MOST_CELLS = 50_000_000
+"""So many steps, of all nodes together, may follow from a departure alone: a slip must not fill the memory."""
 UNLIMITED = {
     "Infinity": (
         "nodes.import_limit_kw",
@@ -329,7 +332,12 @@ def _count_steps(flat: Columns) -> int:
         width = _width(flat.get(key, ()))
         if width is not None:
             return width
-    return max(1, int(_steps("visits.depart", flat["visits.depart"]).max(initial=1)))
+    depart = _steps("visits.depart", flat["visits.depart"])
+    most = min(MOST_STEPS, MOST_CELLS // max(len(flat["nodes.id"]), 1))
+    for position in np.flatnonzero(depart > most)[:1]:
+        reason = f"is step {depart[position]}: with one step_h and no rows there may be {most}"
+        raise ProblemError(f"visits.depart[{position}]", reason)
+    return max(1, int(depart.max(initial=1)))
 
 
 def _width(column: Any) -> int | None:
@@ -371,7 +379,8 @@ def _numbers(key: str, column: Any) -> Floats:
 
 def _steps(key: str, column: Any) -> Ints:
     numbers = _numbers(key, column)
-    for position in np.flatnonzero((numbers != np.round(numbers)) | np.isinf(numbers))[:1]:
+    whole = (numbers == np.round(numbers)) & (np.abs(numbers) < 2.0**53)
+    for position in np.flatnonzero(~whole)[:1]:
         raise ProblemError(f"{key}[{position}]", "must be a whole step")
     return numbers.astype(np.int64)
 
