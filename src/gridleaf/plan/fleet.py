@@ -95,7 +95,8 @@ def solve_fleet(
     if memory is not None and large and memory.moved(net):
         memory = None  # to ask all of them again costs more than to begin with few
     if memory is not None:
-        rungs = rungs[-1:]
+        # prices that have moved are found again on a sample
+        rungs = rungs[-2:] if memory.moved(net) else rungs[-1:]
     elif net.needed[net.only_limits].any() and len(first) > MANY:
         # first as if only what all share had limits, in few groups: these prices are near the final
         whole, lines, merged = net.shared()
