@@ -11,12 +11,14 @@ checked. The first call of the fleet method, which may have to compile, is not c
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
@@ -158,6 +160,20 @@ def timed(work: Callable[[], Any], repeat: int) -> tuple[list[float], Any]:
     return times, result
 
 
+def peak_mib(work: Callable[[], Any]) -> float:
+    """How much memory one run needs at most, above what there is before it (Linux) [MiB]."""
+
+    def told(name: str) -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = told("VmRSS")
+    work()
+    return (told("VmHWM") - before) / 1024
+
+
 def stages(problem: Problem, repeat: int) -> dict[str, float]:
     """Median time of each part of the planner and of the independent check [s]."""
     names = ("check", "build", "simplex", "proof", "bill", "verify")
@@ -287,6 +303,7 @@ def measure(
                 record["stages_s"] = stages(problem, min(runs, 3))
             elif ours:
                 record["stages_s"] = fleet_stages(problem, gap, limit_s)
+                record["peak_mib"] = peak_mib(partial(work, problem))
             records.append(record)
             print(f"{name}: {planner} {record['median_s']:.4f} s", file=sys.stderr, flush=True)
     return records
@@ -341,7 +358,7 @@ def main(argv: list[str]) -> None:
     table = Table(title="Planning: whole calls")
     for head in ("problem", "planner", "median s", "from", "to", "objective", "gap", "check"):
         table.add_column(head, no_wrap=True)
-    parts = Table("problem", "planner", "ms", title="Where the time goes")
+    parts = Table("problem", "planner", "ms and peak memory", title="Where the time goes")
     for record in records:
         ours = record["planner"].startswith("gridleaf")
         table.add_row(
@@ -356,7 +373,8 @@ def main(argv: list[str]) -> None:
         )
         if ours:
             spent = (f"{name} {1e3 * time:.1f}" for name, time in record["stages_s"].items())
-            parts.add_row(record["problem"], record["planner"], ", ".join(spent))
+            memory = f", {record['peak_mib']:.0f} MiB" if "peak_mib" in record else ""
+            parts.add_row(record["problem"], record["planner"], ", ".join(spent) + memory)
     console = Console(width=110)
     console.print(table)
     console.print(parts)

@@ -50,7 +50,7 @@ def solve_fleet(
     """A plan within a relative gap of the cheapest, for any number of vehicles.
 
     See :mod:`gridleaf.plan.columns` for how. Out of time or cancelled, the plan is the best so far, with
-    its gap. The number of threads changes nothing but rounding.
+    its gap. The number of threads changes nothing.
 
     Parameters
     ----------
