@@ -50,7 +50,7 @@ def solve_fleet(
     """A plan within a relative gap of the cheapest, for any number of vehicles.
 
     See :mod:`gridleaf.plan.columns` for how. Out of time or cancelled, the plan is the best so far, with
-    its gap. The number of threads changes nothing.
+    its gap. The number of threads changes nothing but rounding.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def solve_fleet(
     price = None
     rungs = ladder(len(kind), gap)
     large = len(kind) >= DEAR
-    fleet = pack(problem, prices, kind, groups, BLOCKS if large else 1)
+    fleet = pack(problem, prices, kind, groups, BLOCKS if large and len(first) <= MANY else 1)
     memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
     if memory is not None and large and memory.moved(net):
         memory = None  # to ask all of them again costs more than to begin with few
