@@ -95,8 +95,8 @@ def solve_fleet(
     if memory is not None and large and memory.moved(net):
         memory = None  # to ask all of them again costs more than to begin with few
     if memory is not None:
-        # prices that have moved are found again on a sample
-        rungs = rungs[-2:] if memory.moved(net) else rungs[-1:]
+        # prices that have moved are found again on a sample, unless all are few
+        rungs = rungs[-2:] if memory.moved(net) and len(kind) >= FEW else rungs[-1:]
     elif net.needed[net.only_limits].any() and len(first) > MANY:
         # first as if only what all share had limits, in few groups: these prices are near the final
         whole, lines, merged = net.shared()
