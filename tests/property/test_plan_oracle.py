@@ -37,7 +37,7 @@ def alone(problem: Problem, visit: int, price: Floats) -> Problem:
 
 def answer(fleet: Fleet, price: Floats) -> tuple[Floats, float]:
     """What all vehicles draw ``(T,)`` [kWh] and what that costs with everything else [EUR]."""
-    groups = np.arange(len(fleet.begin))
+    groups = np.arange(len(fleet.kind))
     with sweeper(fleet, workers=1) as vehicles:
         vectors = ranked(price[None, :])
         flow, own = vehicles.ask(groups, 0 * groups, vectors, vehicles.sample(1.0))
@@ -115,7 +115,7 @@ def test_a_sample_stands_for_its_group() -> None:
 
 
 def _sums(vehicles: Sweeper, price: Floats, share: float) -> Floats:
-    groups = np.arange(len(vehicles.fleet.begin))
+    groups = np.arange(len(vehicles.fleet.kind))
     flow, _ = vehicles.ask(groups, 0 * groups, ranked(price), vehicles.sample(share))
     return flow.sum(axis=0)
 

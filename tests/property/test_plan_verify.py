@@ -155,3 +155,35 @@ def test_a_plan_for_something_else_is_found(problem: Problem) -> None:
     assert "other nodes" in faults_of(problem, plan, node_id=("x", *plan.node_id[1:]))
     assert "shape" in faults_of(problem, plan, charge_kw=plan.charge_kw[:, :0])
     assert "finite" in faults_of(problem, plan, import_kw=plan.import_kw * np.nan)
+
+
+@few
+@given(problems(least_visits=1), st.integers(0, 12))
+def test_single_precision_is_accepted(problem: Problem, scale: int) -> None:
+    """Whatever the size of the powers: a depot of cars, of lorries or of ships."""
+    visits, nodes = problem.visits, problem.nodes
+    size = 2.0**scale
+    larger = {
+        name: getattr(visits, name) * size
+        for name in ("energy_kwh", "target_kwh", "min_kwh", "max_kwh", "charge_kw", "discharge_kw")
+    }
+    limits = {
+        name: getattr(nodes, name) * size
+        for name in ("import_limit_kw", "export_limit_kw", "load_kw", "peak_so_far_kw")
+    }
+    rows = problem.rows
+    if rows is not None:
+        rows = replace(rows, bound_kw=rows.bound_kw * size)
+    problem = replace(
+        problem,
+        visits=replace(visits, **larger),
+        nodes=replace(nodes, **limits),
+        rows=rows,
+    )
+    plan = solve(problem)
+    single = replace(
+        plan,
+        charge_kw=plan.charge_kw.astype(np.float32),
+        discharge_kw=plan.discharge_kw.astype(np.float32),
+    )
+    assert verify(problem, single) == []

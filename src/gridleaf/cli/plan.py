@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import orjson
 import typer
 from rich.console import Console
@@ -137,8 +138,8 @@ def _show(problem: Problem, result: Plan, faults: list[str], failure: str | None
     console.print(_node_table(problem, result, costs))
     hours = problem.step_h
     lines = {
-        "charged": f"{(result.charge_kw @ hours).sum():.2f} kWh",
-        "discharged": f"{(result.discharge_kw @ hours).sum():.2f} kWh",
+        "charged": f"{result.charge_kw.sum(axis=0, dtype=np.float64) @ hours:.2f} kWh",
+        "discharged": f"{result.discharge_kw.sum(axis=0, dtype=np.float64) @ hours:.2f} kWh",
         "unmet": f"{result.unmet_kwh.sum():.2f} kWh",
         "lacking on trips": f"{result.trip_unmet_kwh.sum():.2f} kWh",
         "energy": f"{costs.energy_eur.sum():.4f} EUR",

@@ -21,7 +21,17 @@ import numpy as np
 
 from gridleaf.domain.errors import ConfigError, PlanningFailed
 from gridleaf.plan.problem import Floats, Ints
-from gridleaf.plan.sweep import Fleet, Mixtures, Sweeper, Vectors, Written, part, pieces, ranked
+from gridleaf.plan.sweep import (
+    Fleet,
+    Mixtures,
+    Sweeper,
+    Vectors,
+    Written,
+    in_blocks,
+    part,
+    pieces,
+    ranked,
+)
 
 NEAR = 20_000
 """Fewer vehicles than this are asked on this machine: a call would take longer."""
@@ -46,12 +56,10 @@ class Worker:
         begin, end, vector = begin.copy(), end.copy(), vector.copy()
         return self._vehicles.answers(begin, end, vector, ranked(prices.copy()))
 
-    def write(
-        self, begin: Ints, end: Ints, mixtures: Mixtures, prices: Floats, kind: type[np.floating]
-    ) -> Written:
+    def write(self, begin: Ints, end: Ints, mixtures: Mixtures, prices: Floats) -> Written:
         """See :meth:`Sweeper.write`; positions are those in the worker."""
         vectors, mixtures = ranked(prices.copy()), _writable(mixtures)
-        return self._vehicles.write(begin.copy(), end.copy(), mixtures, vectors, kind)
+        return self._vehicles.write(begin.copy(), end.copy(), mixtures, vectors)
 
 
 class Cluster(Sweeper):
@@ -60,16 +68,18 @@ class Cluster(Sweeper):
     def __init__(self, fleet: Fleet, ray: Any, workers: int) -> None:
         super().__init__(fleet, None, 1)
         self._ray = ray
-        group, first, self._begin, end = pieces(fleet.begin, fleet.end - fleet.begin)
+        size = fleet.end - fleet.begin
+        self._begin, end, block, _ = pieces(in_blocks(fleet), np.arange(len(size)), size)
+        first = np.searchsorted(block, np.arange(len(size)))
         # the first pieces of all groups, of which samples are made, are spread as well
-        self._owner = (group + np.arange(len(group)) - first[group]) % workers
-        self._place = np.empty(len(group), dtype=np.int64)
+        self._owner = (block + np.arange(len(block)) - first[block]) % workers
+        self._place = np.empty(len(block), dtype=np.int64)
         self._start = ray.remote(Worker).options(num_cpus=1).remote
         self._rows: list[Ints] = []
         self._kept: list[Any] = []
         self._workers: list[Any] = []
         self._lost = 0
-        for worker in range(min(workers, len(group))):
+        for worker in range(min(workers, len(block))):
             mine = np.flatnonzero(self._owner == worker)
             size = end[mine] - self._begin[mine]
             self._place[mine] = np.cumsum(size) - size
@@ -95,24 +105,22 @@ class Cluster(Sweeper):
             flow[tasks], own[tasks] = answer
         return flow, own
 
-    def write(
-        self, begin: Ints, end: Ints, mixtures: Mixtures, vectors: Vectors, kind: type[np.floating]
-    ) -> Written:
+    def write(self, begin: Ints, end: Ints, mixtures: Mixtures, vectors: Vectors) -> Written:
         count, steps = len(self.fleet.cars), len(self.fleet.step_h)
         if count < NEAR:
-            return super().write(begin, end, mixtures, vectors, kind)
+            return super().write(begin, end, mixtures, vectors)
         result = Written(
-            charge_kw=np.empty((count, steps), kind),
-            discharge_kw=np.empty((count, steps), kind),
+            charge_kw=np.empty((count, steps), dtype=np.float32),
+            discharge_kw=np.empty((count, steps), dtype=np.float32),
             missing_kwh=np.empty(count),
             lent_kwh=np.empty(count),
             drawn=np.empty((len(begin), steps)),
-            sums=np.empty((len(begin), 5)),
+            sums=np.empty((len(begin), 6)),
         )
         prices = self._ray.put(vectors.prices)
 
         def call(worker: Any, first: Ints, last: Ints, tasks: Ints) -> Any:
-            return worker.write.remote(first, last, mixtures.of(tasks), prices, kind)
+            return worker.write.remote(first, last, mixtures.of(tasks), prices)
 
         for worker, tasks, answer in self._asked(begin, end, call):
             order = self.fleet.order[self._rows[worker]]

@@ -21,13 +21,21 @@ from gridleaf.plan.interior import put
 from gridleaf.plan.master import mix
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Progress
-from gridleaf.plan.sweep import Sweeper, ranked
+from gridleaf.plan.sweep import Sweeper, in_blocks, ranked
 from gridleaf.plan.times import Times
 
 SMOOTHING = 0.6
 """Weight of the prices of the best bound in the next prices."""
 KEPT = 0.03
 """Shares above this are asked again on a larger sample."""
+FEW_GROUPS = 8
+"""In a round that need not raise the bound groups take turns, so many at a time."""
+MANY_ASKED = 5000
+"""Fewer vehicles than this are asked faster than the master problem is solved once more."""
+MANY_CLASSES = 16
+"""With more classes than this the master problem takes longer than to ask everybody."""
+FALLING = 0.85
+"""The cost alone still falls if a round leaves less than this of the gap [-]."""
 MARGIN = 0.05
 """Cells this far from their limits, relative to what is possible, need no row [-]."""
 MOST_ROWS = 400
@@ -170,7 +178,7 @@ class Coordinator:
         self.sweeper = sweeper
         self.count = max(fleet.count, 1)
         self.kind = fleet.kind
-        self.groups = len(fleet.begin)
+        self.groups = len(fleet.kind)
         none = np.zeros(0, dtype=np.int64)
         steps = net.load.shape[1]
         self.pool = Pool(np.zeros((0, steps)), np.zeros(0), none, none, np.zeros(0), [])
@@ -199,6 +207,27 @@ class Coordinator:
         self.pool = replace(pool, asked=asked)
         self.standing = Standing(price)
 
+    def divide(self) -> None:
+        """Make every block of vehicles a group, with the columns and shares of the group it was in."""
+        fleet, pool = self.sweeper.fleet, self.pool
+        blocks = np.diff(fleet.first)
+        size = fleet.end - fleet.begin
+        self.sweeper.fleet = in_blocks(fleet)
+        self.kind, self.groups = self.sweeper.fleet.kind, len(fleet.begin)
+        each = blocks[pool.group]
+        column = np.repeat(np.arange(len(each)), each)
+        inside = np.arange(len(column)) - (np.cumsum(each) - each)[column]
+        block = fleet.first[pool.group][column] + inside
+        part = size[block] / np.add.reduceat(size, fleet.first[:-1])[pool.group][column]
+        self.pool = Pool(
+            flow=pool.flow[column] * part[:, None],
+            own=pool.own[column] * part,
+            group=block,
+            vector=pool.vector[column],
+            theta=pool.theta[column],
+            asked=pool.asked,
+        )
+
     def level(self, share: float, tolerance: float) -> None:
         """Ask a share of the fleet until its gap is below the tolerance."""
         sample = self.sweeper.sample(share)
@@ -208,16 +237,20 @@ class Coordinator:
         price = self.standing.price
         stuck = 0
         weight = SMOOTHING
-        for _ in range(MOST_ROUNDS):
+        everybody = asked = np.arange(self.groups)
+        turns = 1
+        if sample.sum() >= MANY_ASKED and self.net.incidence.shape[1] <= MANY_CLASSES:
+            turns = max(self.groups // FEW_GROUPS, 1)
+        for turn in range(MOST_ROUNDS):
             before, last = self.standing.gap, self.standing.bound
-            flow, own = self._ask(price, sample)
+            flow, own = self._ask(price, sample, asked)
             if self.standing.gap <= tolerance or self._out_of_time():
                 return
             if self.standing.gap < 0.1 and not self._narrowed:
                 self._narrow()
             if self.standing.gap < 0.1 and not stuck:
                 self._forget()
-            self._add(price, flow, own)
+            self._add(price, flow, own, asked)
             with self.times.of("master"):
                 master_price = self._mix(tolerance, 0.1 ** min(stuck, 6))
             self._tell(share)
@@ -228,8 +261,11 @@ class Coordinator:
                 return
             if self.standing.bound > last:
                 weight = max(weight - 0.1, SMOOTHING)
-            else:
+            elif len(asked) == self.groups:
                 weight = min(weight + 0.15 * (1 - weight), 0.95)
+            # while new columns still lower the cost a part of the groups will do
+            falling = self.standing.gap < FALLING * before
+            asked = everybody[turn % turns :: turns] if falling else everybody
             smoothing = weight / (1 + stuck)
             price = smoothing * self.standing.price + (1 - smoothing) * master_price
             price = np.clip(price, self._lowest, self._highest)
@@ -322,23 +358,23 @@ class Coordinator:
         flow = self.net.flows(self.drawn(theta))
         return float(theta @ self.pool.own + self.net.cost(flow).sum())
 
-    def _ask(self, price: Floats, sample: Ints) -> tuple[Floats, Floats]:
-        """The answers of all groups; a better bound is noted."""
+    def _ask(self, price: Floats, sample: Ints, group: Ints) -> tuple[Floats, Floats]:
+        """The answers of some groups; if it is all of them, a better bound is noted."""
         classes = self.net.price_of_classes(price)
         vectors = ranked(classes)
+        kind = self.kind[group]
         with self.times.of("vehicles"):
-            flow, own = self.sweeper.ask(np.arange(self.groups), self.kind, vectors, sample)
-        bound = float((flow * classes[self.kind]).sum() + own.sum()) + float(
-            self.net.bound(price).sum()
-        )
+            flow, own = self.sweeper.ask(group, kind, vectors, sample)
         self.standing.rounds += 1
-        if bound > self.standing.bound:
-            self.standing.bound, self.standing.price = bound, price
+        if len(group) == self.groups:
+            bound = float((flow * classes[kind]).sum() + own.sum() + self.net.bound(price).sum())
+            if bound > self.standing.bound:
+                self.standing.bound, self.standing.price = bound, price
         return flow, own
 
-    def _add(self, price: Floats, flow: Floats, own: Floats) -> None:
+    def _add(self, price: Floats, flow: Floats, own: Floats, group: Ints) -> None:
         self.pool.asked.append(self.net.price_of_classes(price))
-        self.pool.add(flow, own, np.arange(self.groups), len(self.pool.asked) - 1)
+        self.pool.add(flow, own, group, len(self.pool.asked) - 1)
 
     def polish(self) -> None:
         """Precise shares of the columns in use."""

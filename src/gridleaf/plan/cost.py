@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,20 +10,23 @@ import numpy as np
 from gridleaf.plan.depth import depth_cost
 from gridleaf.plan.problem import (
     Floats,
+    Ints,
     Penalties,
     Plan,
+    Powers,
     Problem,
     filled,
     from_the_roots,
     parents,
     penalties,
     places,
-    plugged_in,
 )
-from gridleaf.plan.vehicles import chains, dwelling
+from gridleaf.plan.vehicles import Chains, chains, dwelling
 
 NOTHING = 1e-6
 """Less than this is rounding: not unmet [kWh], not beyond a limit [kW]."""
+PART = 50_000
+"""Visits reckoned together, so that memory does not grow with their number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +62,8 @@ class Bill:
 
 def bill(
     problem: Problem,
-    charge_kw: Floats,
-    discharge_kw: Floats,
+    charge_kw: Powers,
+    discharge_kw: Powers,
     prices: Penalties | None = None,
     *,
     trip_unmet_kwh: Floats | None = None,
@@ -72,47 +75,69 @@ def bill(
     """
     prices = penalties(problem) if prices is None else prices
     visits, step_h = problem.visits, problem.step_h
-    chain, plugged = chains(visits), plugged_in(problem)
-    gain = step_h * (
-        charge_kw * visits.charge_efficiency[:, None]
-        - discharge_kw / visits.discharge_efficiency[:, None]
-    )
-    energy = np.cumsum(gain, axis=1)
-    taken = np.zeros(len(visits.id)) if trip_unmet_kwh is None else trip_unmet_kwh.copy()
-    first = chain.first
-    energy[first] += visits.energy_kwh[first, None]
-    for wave in chain.waves:
-        brought = energy[chain.before[wave], -1] - chain.trip[wave]
+    place, step, chain = places(problem), np.arange(len(step_h)), chains(visits)
+    holding, deep = dwelling(visits), visits.depth_kwh is not None
+    costs = holding.costs
+    node_kw = np.zeros(problem.nodes.load_kw.shape)
+    row_kw = np.zeros((0 if problem.rows is None else len(problem.rows.id), len(step_h)))
+    count = len(visits.id)
+    left, taken = np.zeros(count), np.zeros(count)
+    if trip_unmet_kwh is not None:
+        taken[:] = trip_unmet_kwh
+    start, levels = np.zeros(count if deep else 0), np.zeros((count if deep else 0, len(step_h)))
+    short, wear, dwell = 0.0, 0.0, 0.0
+    for some in _parts(chain):
+        charge, discharge = (power[some].astype(np.float64) for power in (charge_kw, discharge_kw))
+        power = charge - discharge
+        np.add.at(node_kw, place[some], power)
+        if problem.rows is not None:
+            row_kw += problem.rows.coefficient[:, some] @ power
+        wear += float(visits.wear_eur_per_kwh[some] @ (discharge @ step_h))
+        charge *= visits.charge_efficiency[some, None]
+        discharge /= visits.discharge_efficiency[some, None]
+        energy = np.cumsum((charge - discharge) * step_h, axis=1)
+        follows = chain.before[some] >= 0
+        brought = np.where(
+            follows, left[chain.before[some]] - chain.trip[some], visits.energy_kwh[some]
+        )
         if trip_unmet_kwh is None:
-            lowest = brought + energy[wave].min(axis=1).clip(max=0.0)
-            taken[wave] = np.maximum(chain.floor[wave] - lowest, 0.0)
-        energy[wave] += (brought + taken[wave])[:, None]
-    left = energy[:, -1]
-    below = np.fmax(visits.min_kwh[:, None] - energy, 0.0)
-    holding = dwelling(visits)
-    dwell = 0.0
-    if holding.costs.any():
-        dwell = float((np.where(plugged, holding.cost(energy), 0.0) @ step_h).sum())
+            lowest = brought + energy.min(axis=1).clip(max=0.0)
+            taken[some] = np.where(follows, np.maximum(chain.floor[some] - lowest, 0.0), 0.0)
+        begin = brought + taken[some]
+        energy += begin[:, None]
+        left[some] = energy[:, -1]
+        if deep:
+            start[some], levels[some] = begin, energy
+        stay = (step >= visits.arrive[some, None]) & (step < visits.depart[some, None])
+        low = visits.energy_kwh[some] < visits.min_kwh[some]
+        below = np.maximum(visits.min_kwh[some][low, None] - energy[low], 0.0)
+        short += float((np.where(stay[low], below, 0.0) @ step_h).sum())
+        if costs[some].any():
+            held = holding.of(some).cost(energy)
+            dwell += float((np.where(stay, held, 0.0) @ step_h).sum())
+    if deep:
+        wear += float(depth_cost(problem, chain, start, levels).sum())
     value = np.where(chain.after < 0, visits.value_eur_per_kwh * left, 0.0)
-    power = charge_kw - discharge_kw
-    wear = float(visits.wear_eur_per_kwh @ (discharge_kw @ step_h))
-    if visits.depth_kwh is not None:
-        wear += float(depth_cost(problem, chain, energy[:, 0] - gain[:, 0], energy).sum())
     return settled(
         problem,
         prices,
-        node_kw=_flowing(problem, power),
-        row_kw=np.zeros((0, len(step_h)))
-        if problem.rows is None
-        else problem.rows.coefficient @ power,
+        node_kw=_with_what_is_below(problem, node_kw),
+        row_kw=row_kw,
         unmet_kwh=filled(visits.target_kwh, -np.inf) - left,
         trip_unmet_kwh=np.zeros(0) if visits.after is None else taken,
-        short_kwh_h=float((np.where(plugged, below, 0.0) @ step_h).sum()),
+        short_kwh_h=short,
         dwell_eur=dwell,
         wear_eur=wear,
         value_eur=float(value.sum()),
         value_turnover_eur=float(np.abs(value).sum()),
     )
+
+
+def _parts(chain: Chains) -> Iterator[Ints]:
+    """The visits, some at a time, every one after those that it follows."""
+    for wave in (chain.first, *chain.waves):
+        for start in range(0, len(wave), PART):
+            yield wave[start : start + PART]
 
 
 def settled(
@@ -199,8 +224,8 @@ def finish(
     result: Bill,
     *,
     method: str,
-    charge_kw: Floats,
-    discharge_kw: Floats,
+    charge_kw: Powers,
+    discharge_kw: Powers,
     lower_bound_eur: float,
     shadow_price_eur_per_kwh: Floats,
     notes: Sequence[str],
@@ -247,11 +272,10 @@ def finish(
     )
 
 
-def _flowing(problem: Problem, power_kw: Floats) -> Floats:
-    """What the visits below each node draw together ``(K, T)``."""
+def _with_what_is_below(problem: Problem, own_kw: Floats) -> Floats:
+    """What flows through each node ``(K, T)``, from what the visits at it draw."""
     parent = parents(problem.nodes)
-    flow = np.zeros(problem.nodes.load_kw.shape)
-    np.add.at(flow, places(problem), power_kw)
+    flow = own_kw.copy()
     for k in reversed(from_the_roots(parent)):
         if parent[k] >= 0:
             flow[parent[k]] += flow[k]

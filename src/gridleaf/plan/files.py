@@ -25,7 +25,18 @@ import orjson
 from numpy.typing import NDArray
 
 from gridleaf.domain.errors import ProblemError
-from gridleaf.plan.problem import Floats, Ints, Nodes, Plan, Problem, Rows, Visits, check, filled
+from gridleaf.plan.problem import (
+    Floats,
+    Ints,
+    Nodes,
+    Plan,
+    Powers,
+    Problem,
+    Rows,
+    Visits,
+    check,
+    filled,
+)
 
 Columns = Mapping[str, Any]
 
@@ -65,6 +76,9 @@ BY_LEVEL = ("visits.dwell_kwh", "visits.dwell_eur_per_kwh_h", "visits.depth_eur_
 """Columns with rows of their own length, which may be shorter than the longest."""
 ZERO_FOR_NONE = ("nodes.demand_charge_eur_per_kw", "nodes.peak_so_far_kw")
 """Columns in which null or NaN says 0."""
+MOST_STEPS = 100_000
+MOST_CELLS = 50_000_000
+"""So many steps, of all nodes together, may follow from a departure alone: a slip must not fill the memory."""
 UNLIMITED = {
     "Infinity": (
         "nodes.import_limit_kw",
@@ -325,7 +339,12 @@ def _count_steps(flat: Columns) -> int:
         width = _width(flat.get(key, ()))
         if width is not None:
             return width
-    return max(1, int(_steps("visits.depart", flat["visits.depart"]).max(initial=1)))
+    depart = _steps("visits.depart", flat["visits.depart"])
+    most = min(MOST_STEPS, MOST_CELLS // max(len(flat["nodes.id"]), 1))
+    for position in np.flatnonzero(depart > most)[:1]:
+        reason = f"is step {depart[position]}: with one step_h and no rows there may be {most}"
+        raise ProblemError(f"visits.depart[{position}]", reason)
+    return max(1, int(depart.max(initial=1)))
 
 
 def _width(column: Any) -> int | None:
@@ -371,7 +390,8 @@ def _numbers(key: str, column: Any) -> Floats:
 
 def _steps(key: str, column: Any) -> Ints:
     numbers = _numbers(key, column)
-    for position in np.flatnonzero((numbers != np.round(numbers)) | np.isinf(numbers))[:1]:
+    whole = (numbers == np.round(numbers)) & (np.abs(numbers) < 2.0**53)
+    for position in np.flatnonzero(~whole)[:1]:
         raise ProblemError(f"{key}[{position}]", "must be a whole step")
     return numbers.astype(np.int64)
 
@@ -440,13 +460,20 @@ def _collapsed(key: str, column: NDArray[Any]) -> NDArray[Any]:
     return column[:, 0] if same.all() else column
 
 
+def _stored(key: str, column: Any) -> Powers:
+    """Numbers of the precision that they were stored in."""
+    if isinstance(column, np.ndarray) and column.dtype == np.float32:
+        return column
+    return _numbers(key, column)
+
+
 def _plan(flat: Columns) -> Plan:
     names = {
         group: tuple(str(name) for name in flat.get(f"{group}.id", ()))
         for group in ("visits", "nodes", "rows")
     }
-    grids = {
-        name: _numbers(f"{group}.{name}", flat.get(f"{group}.{name}", ()))
+    grids: dict[str, Any] = {
+        name: _stored(f"{group}.{name}", flat.get(f"{group}.{name}", ()))
         for group, columns in (*PLAN.items(), ("rows", ("over_kw",)))
         for name in columns
     }

@@ -30,20 +30,20 @@ from gridleaf.plan.problem import (
     usable,
 )
 from gridleaf.plan.realise import Schedules, schedules, settle_shares
-from gridleaf.plan.sweep import Workers, pack, sweeper
+from gridleaf.plan.sweep import BOTH_KW, Workers, pack, sweeper
 from gridleaf.plan.times import Times
 
 GROUPS = 32
 DEAR = 50_000
-"""Before so many vehicles are asked again it pays to make the columns few."""
+"""Before so many vehicles are asked again it pays to make the columns few and the groups many."""
+BLOCKS, FEW_CLASSES = 4, 16
+"""Into so many each group is divided then: each of them needs fewer columns. Not with more classes."""
 LEAST = 32
 """A tree of fewer vehicles is not worth a division."""
 MOST_GROUPS = 200_000
 """Under a tree every vehicle is a group by itself, up to so many."""
 FEW = 5000
 """Fewer visits than this are coordinated in three quarters of the groups."""
-BOTH_KW = 1e-4
-"""Charging and discharging at once by more than this is reported [kW]."""
 
 
 def solve_fleet(
@@ -120,21 +120,28 @@ def solve_fleet(
                 result = schedules(mixture, net, vehicles, standing, problem, prices, gap)
     else:
         groups = GROUPS if count >= FEW else 3 * GROUPS // 4
-        rungs = ladder(count, gap)
+        rungs, large = ladder(count, gap), count >= DEAR
         with times.of("packing"):
-            fleet = pack(problem, prices, kind, groups)
+            blocks = BLOCKS if large and len(first) <= FEW_CLASSES else 1
+            fleet = pack(problem, prices, kind, groups, blocks)
         memory = warm if warm is not None and warm.fits(net, len(fleet.begin)) else None
-        if memory is not None and count >= DEAR and memory.moved(net):
+        if memory is not None and large and memory.moved(net):
             memory = None  # to ask all of them again costs more than to begin with few
         if memory is not None:
-            rungs = rungs[-1:]
+            # prices that have moved are found again on a sample, unless all are few
+            rungs = rungs[-2:] if memory.moved(net) and count >= FEW else rungs[-1:]
         with sweeper(fleet, workers) as vehicles:
             coordinator = Coordinator(net, vehicles, out_of_time, progress, times=times)
             if memory is not None:
+                if coordinator.groups < len(fleet.begin):
+                    coordinator.divide()
                 coordinator.recall(memory)
             for share, tolerance in rungs:
-                if share * count >= DEAR and coordinator.pool.theta.any():
-                    settle_shares(coordinator, tolerance)
+                if share * count >= DEAR:
+                    if coordinator.pool.theta.any():
+                        settle_shares(coordinator, tolerance)
+                    if coordinator.groups < len(fleet.begin):
+                        coordinator.divide()
                 coordinator.level(share, tolerance)
             settle_shares(coordinator, gap)
             standing = coordinator.standing
@@ -149,9 +156,10 @@ def solve_fleet(
         result = _with_least_powers(problem, prices, net, kind, standing.price, result)
         cost = result.bill.objective_eur - relaxed
         notes.append(f"keeping the least powers cost {cost:.2f} EUR")
-    both = int(((result.charge_kw > BOTH_KW) & (result.discharge_kw > BOTH_KW)).sum())
-    if both:
-        notes.append(f"in {both} steps a visit charges and discharges at once: losses pay there")
+    if result.both:
+        notes.append(
+            f"in {result.both} steps a visit charges and discharges at once: losses pay there"
+        )
     return finish(
         problem,
         result.bill,
@@ -217,10 +225,12 @@ def _with_least_powers(
     if relaxed.bill.trip_unmet_kwh.size:
         taken = relaxed.bill.trip_unmet_kwh.copy()
     paid = net.price_of_classes(price)
-    charge, discharge = relaxed.charge_kw.copy(), relaxed.discharge_kw.copy()
+    charge = relaxed.charge_kw.astype(np.float64)
+    discharge = relaxed.discharge_kw.astype(np.float64)
     keep_least_powers(problem, prices, net, kind, paid, charge, discharge, taken)
     kept = bill(problem, charge, discharge, prices, trip_unmet_kwh=taken)
-    return Schedules(charge, discharge, kept)
+    both = int((np.minimum(charge, discharge) > BOTH_KW).sum())
+    return Schedules(charge, discharge, both, kept)
 
 
 def why_exact(problem: Problem) -> str:

@@ -34,6 +34,7 @@ from gridleaf.plan.oracle import (
     LISTED,
     MOST,
     OUT,
+    ROUNDING,
     START,
     TARGET,
     TINY,
@@ -343,6 +344,17 @@ def answer(
 
 
 @compiled
+def _single(exact: float, rounding: float) -> Any:
+    """A power in single precision, none below it or for ``-ROUNDING`` none above."""
+    if exact <= TINY:
+        return np.float32(0.0)
+    near = np.float32(exact)
+    if (near - exact) * rounding < 0.0:
+        near = np.float32(near * (1.0 + rounding))
+    return near
+
+
+@compiled
 def write(
     cars: Floats,
     more: Floats,
@@ -361,6 +373,7 @@ def write(
     share: Floats,
     prices: Floats,
     mixed: Any,
+    both_kw: float,
     order: Ints,
     charge_kw: Any,
     discharge_kw: Any,
@@ -401,8 +414,6 @@ def write(
             while True:
                 at, into, out = order[row], cars[row, INTO], cars[row, OUT]
                 most, most_back = cars[row, CHARGE_KW], cars[row, DISCHARGE_KW]
-                charge_kw[at, :] = 0.0
-                discharge_kw[at, :] = 0.0
                 for t in range(int(cars[row, ARRIVE]), int(cars[row, DEPART])):
                     if by_step_in:
                         most = most_in[row, t]
@@ -414,9 +425,8 @@ def write(
                         stored = power_in * into - power_out / out
                         power_in = max(stored, 0.0) / into
                         power_out = max(-stored, 0.0) * out
-                    power_in, power_out = min(power_in, most), min(power_out, most_back)
-                    charge_kw[at, t] = power_in if power_in > TINY else 0.0
-                    discharge_kw[at, t] = power_out if power_out > TINY else 0.0
+                    charge_kw[at, t] = _single(min(power_in, most), ROUNDING)
+                    discharge_kw[at, t] = _single(min(power_out, most_back), -ROUNDING)
                     # what is written may be less precise: that counts
                     power_in, power_out = float(charge_kw[at, t]), float(discharge_kw[at, t])
                     drawn[k, t] += power_in - power_out
@@ -425,6 +435,7 @@ def write(
                     below = max(more[row, FLOOR] - energy, 0.0)
                     sums[k, 3] += below * step_h[t]
                     sums[k, 4] += (_held(more, row, energy) - short * below) * step_h[t]
+                    sums[k, 5] += 1.0 if min(power_in, power_out) > both_kw else 0.0
                 missing[at] = cars[row, TARGET] - energy
                 then = int(more[row, NEXT])
                 if then < 0:

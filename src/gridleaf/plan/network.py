@@ -29,7 +29,7 @@ MOST_OF_ALL, SMALL = 32, 200
 
 
 INSIDE = 1e-7
-"""Limits are aimed at less this share of them, so that rounding does not break them [-]."""
+"""Limits are aimed at less this share of them and of what could flow, which rounding does not exceed [-]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,12 @@ class Network:
 
     def inside(self) -> Network:
         """The network with limits a little tighter."""
-        limit_in = self.limit_in * np.where(self.limit_in > 0, 1 - INSIDE, 1 + INSIDE)
-        return replace(self, limit_in=limit_in, limit_out=self.limit_out * (1 - INSIDE))
+        room = self.high - self.low
+
+        def tighter(limit: Floats) -> Floats:
+            return limit - INSIDE * np.where(np.isfinite(limit), np.abs(limit) + room, 0.0)
+
+        return replace(self, limit_in=tighter(self.limit_in), limit_out=tighter(self.limit_out))
 
     def merged(self) -> tuple[Network, Ints]:
         """The network with classes that no line tells apart made one, and which one each is ``(P,)``."""

@@ -55,6 +55,8 @@ LISTED: Final = 2.0
 MOST_RANKS: Final = 128
 TINY: Final = 1e-9
 """Less than this is nothing [kWh]."""
+ROUNDING: Final = 1.25 * 2.0**-24
+"""By this share the next number of single precision is nearer than any other [-]."""
 
 
 @compiled
@@ -368,6 +370,27 @@ def answer(
 
 
 @compiled
+def _net(charge: Floats, discharge: Floats, into: float, out: float, mixed: Any) -> None:
+    """Put one power with the same effect on the battery in place of both, where that is allowed."""
+    per_in, per_out = 1.0 / into, 1.0 / out
+    for t in range(len(charge)):
+        stored = charge[t] * into - discharge[t] * per_out
+        charge[t] = max(stored, 0.0) * per_in if mixed[t] else charge[t]
+        discharge[t] = max(-stored, 0.0) * out if mixed[t] else discharge[t]
+
+
+@compiled
+def _round(energy: Floats, hours: Floats, most: Floats, rounding: float, power: Any) -> None:
+    """The power of energies [kWh] in single precision, none below it or for ``-ROUNDING`` none above."""
+    for t in range(len(energy)):
+        exact = min(energy[t] / hours[t], most[t])
+        near = np.float32(exact)
+        next_to_it = np.float32(near * (1.0 + rounding))
+        wrong = (near - exact) * rounding < 0.0
+        power[t] = 0.0 if exact <= TINY else next_to_it if wrong else near
+
+
+@compiled
 def write(
     cars: Floats,
     most_in: Floats,
@@ -386,6 +409,7 @@ def write(
     dear: Floats,
     before: Any,
     mixed: Any,
+    both_kw: float,
     order: Ints,
     charge_kw: Any,
     discharge_kw: Any,
@@ -398,15 +422,24 @@ def write(
     Task k is the vehicles ``begin[k]..end[k]``; each takes ``share[j]`` of its answer to the prices
     ``vector[j]``, for j in ``first[k]..last[k]``. Where ``mixed[k]`` ``(T,)`` allows it, charging in one
     answer and discharging in another become one power with the same effect on the battery. Filled
-    are, at ``order[i]``, the schedules ``(N, T)`` [kW] and what is ``missing`` to the target [kWh];
-    for each task what it ``drawn`` in each step [kW], and the ``sums`` of wear, of the worth of energy
-    left, of its absolute values [EUR], of what is below the floor [kWh h] and of what holding energy
-    costs [EUR].
+    are, at ``order[i]``, the schedules ``(N, T)`` [kW], zero before, and what is ``missing`` to the target
+    [kWh]; for each task what it ``drawn`` in each step [kW], and the ``sums`` of wear, of the worth of
+    energy left, of its absolute values [EUR], of what is below the floor [kWh h], of what holding energy
+    costs [EUR], and of the steps in which a vehicle charges and discharges at once by more than
+    ``both_kw``.
+
+    Schedules are single precision, rounded to charge more and discharge less rather than the reverse, so
+    that no target is missed by rounding.
     """
     steps = len(step_h)
     lengths_in, lengths_out = np.zeros(steps), np.zeros(steps)
     charged, kept = np.zeros(steps), np.zeros(steps)
-    charge, discharge = np.zeros(steps), np.zeros(steps)
+    ins, outs, caps_in, caps_out = (
+        np.zeros(steps),
+        np.zeros(steps),
+        np.zeros(steps),
+        np.zeros(steps),
+    )
     by_step_in, by_step_out = most_in.shape[0] > 0, most_out.shape[0] > 0
     for k in range(len(begin)):
         drawn[k, :] = 0.0
@@ -419,8 +452,19 @@ def write(
             limit_in = most_in[i] if by_step_in else most_in[0:0].ravel()
             limit_out = most_out[i] if by_step_out else most_out[0:0].ravel()
             gives = car[DISCHARGE_KW] > 0.0
-            charge[:] = 0.0
-            discharge[:] = 0.0
+            hours, charge, discharge = (
+                step_h[arrive:depart],
+                ins[arrive:depart],
+                outs[arrive:depart],
+            )
+            cap_in, cap_out = caps_in[arrive:depart], caps_out[arrive:depart]
+            cap_in[:], charge[:] = car[CHARGE_KW], 0.0
+            if by_step_in:
+                cap_in[:] = limit_in[arrive:depart]
+            if gives:
+                cap_out[:], discharge[:] = car[DISCHARGE_KW], 0.0
+                if by_step_out:
+                    cap_out[:] = limit_out[arrive:depart]
             for j in range(first[k], last[k]):
                 v = vector[j]
                 charged[:] = 0.0
@@ -434,32 +478,32 @@ def write(
                         car, limit_in, limit_out, step_h, place[v], dear[v], unmet,
                         lengths_in, lengths_out, charged, kept,
                     )  # fmt: skip
-                for t in range(arrive, depart):
-                    charge[t] += share[j] * charged[place[v, t]]
+                ranks = place[v, arrive:depart]
+                for t in range(len(ranks)):
+                    charge[t] += share[j] * charged[ranks[t]]
                 if gives:
-                    for t in range(arrive, depart):
-                        most = (limit_out[t] if by_step_out else car[DISCHARGE_KW]) * step_h[t]
-                        discharge[t] += share[j] * (most - kept[place[v, t]])
-            energy, given = car[START], 0.0
-            for t in range(steps):
-                power_in, power_out = charge[t], discharge[t]
-                if gives and power_in > 0.0 and power_out > 0.0 and mixed[k, t]:
-                    stored = power_in * car[INTO] - power_out / car[OUT]
-                    power_in = max(stored, 0.0) / car[INTO]
-                    power_out = max(-stored, 0.0) * car[OUT]
-                power_in = min(power_in / step_h[t], limit_in[t] if by_step_in else car[CHARGE_KW])
-                power_out = min(
-                    power_out / step_h[t], limit_out[t] if by_step_out else car[DISCHARGE_KW]
-                )
-                charge_kw[at, t] = power_in if power_in > TINY else 0.0
-                discharge_kw[at, t] = power_out if power_out > TINY else 0.0
-                if arrive <= t < depart:
-                    # what is written may be less precise: that counts
-                    power_in, power_out = float(charge_kw[at, t]), float(discharge_kw[at, t])
-                    drawn[k, t] += power_in - power_out
-                    given += power_out * step_h[t]
-                    energy += (power_in * car[INTO] - power_out / car[OUT]) * step_h[t]
+                    for t in range(len(ranks)):
+                        discharge[t] += share[j] * (cap_out[t] * hours[t] - kept[ranks[t]])
+            if gives:
+                _net(charge, discharge, car[INTO], car[OUT], mixed[k, arrive:depart])
+            into_row, out_row = charge_kw[at, arrive:depart], discharge_kw[at, arrive:depart]
+            _round(charge, hours, cap_in, ROUNDING, into_row)
+            # what is written is less precise: that counts
+            energy, flow = car[START], drawn[k, arrive:depart]
+            for t in range(len(into_row)):
+                flow[t] += into_row[t]
+                energy += into_row[t] * car[INTO] * hours[t]
+            if gives:
+                given = at_once = 0.0
+                per_out = 1.0 / car[OUT]
+                _round(discharge, hours, cap_out, -ROUNDING, out_row)
+                for t in range(len(out_row)):
+                    flow[t] -= out_row[t]
+                    given += out_row[t] * hours[t]
+                    at_once += 1.0 if min(into_row[t], out_row[t]) > both_kw else 0.0
+                energy -= given * per_out
+                sums[k, 0] += car[WEAR] * given
+                sums[k, 5] += at_once
             missing[at] = car[TARGET] - energy
-            sums[k, 0] += car[WEAR] * given
             sums[k, 1] += car[VALUE] * energy
             sums[k, 2] += abs(car[VALUE] * energy)

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from gridleaf.domain.errors import ProblemError
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Powers = Floats | Singles
+"""Schedules: double precision, or single where there are many of them."""
 Ints = NDArray[np.int64]
 
 
@@ -129,8 +132,9 @@ class Problem:
 class Plan:
     """A schedule for every visit and what it costs, with the proof of how far from optimal it may be.
 
-    ``charge_kw``, ``discharge_kw`` are ``(N, T)``; ``unmet_kwh`` ``(N,)``, and so is ``trip_unmet_kwh``
-    where visits follow others: what was lacking on the way and taken in there; ``import_kw``,
+    ``charge_kw``, ``discharge_kw`` are ``(N, T)``, of single precision from the fleet method;
+    ``unmet_kwh`` ``(N,)``, and so is ``trip_unmet_kwh`` where visits follow others: what was lacking on
+    the way and taken in there; ``import_kw``,
     ``export_kw``, ``over_limit_kw``, ``shadow_price_eur_per_kwh`` ``(K, T)``; ``row_over_kw``
     ``(M, T)``. ``objective_eur`` is the cost of these very schedules including penalties,
     ``lower_bound_eur`` a proven bound (-inf: none is known), ``gap`` their relative distance.
@@ -144,8 +148,8 @@ class Plan:
     gap: float
     seconds: float
     visit_id: tuple[str, ...]
-    charge_kw: Floats
-    discharge_kw: Floats
+    charge_kw: Powers
+    discharge_kw: Powers
     unmet_kwh: Floats
     node_id: tuple[str, ...]
     import_kw: Floats

@@ -13,23 +13,22 @@ from gridleaf.plan.cells import active_cells
 from gridleaf.plan.columns import Coordinator, Mixture, Standing
 from gridleaf.plan.cost import Bill, settled
 from gridleaf.plan.network import Network
-from gridleaf.plan.problem import Floats, Ints, Penalties, Problem
+from gridleaf.plan.problem import Floats, Ints, Penalties, Powers, Problem
 from gridleaf.plan.sweep import Mixtures, Sweeper, pieces, ranked
 
 IN_USE = (1e-2, 2e-3, 1e-5, 0.0)
 """Only columns with a larger share are mixed, if that is good enough."""
 MANY_GROUPS = 64
 """With more groups than this the simplex method would take too long."""
-LARGE = 20_000_000
-"""Schedules with more numbers than this are single precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedules:
-    """Powers ``(N, T)`` [kW] and their bill."""
+    """Powers ``(N, T)`` [kW], in how many steps a vehicle charges and discharges at once, their bill."""
 
-    charge_kw: Floats
-    discharge_kw: Floats
+    charge_kw: Powers
+    discharge_kw: Powers
+    both: int
     bill: Bill
 
 
@@ -40,7 +39,7 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
     vehicle is asked once for each column of its group that is left.
     """
     pool, standing = coordinator.pool, coordinator.standing
-    if coordinator.groups > MANY_GROUPS:
+    if coordinator.groups > MANY_GROUPS and coordinator.net.incidence.shape[1] > 1:
         coordinator.polish()
         return
     theta = pool.theta
@@ -149,8 +148,7 @@ def _written(
 ) -> Schedules:
     """The schedules with charging and discharging netted where ``mixed`` ``(P, T)`` says."""
     fleet = sweeper.fleet
-    groups = len(fleet.begin)
-    count, steps = len(fleet.cars), len(fleet.step_h)
+    groups = len(fleet.kind)
     by_group = np.argsort(mixture.group, kind="stable")
     number = np.bincount(mixture.group, minlength=groups)
     stop = np.cumsum(number)
@@ -158,14 +156,13 @@ def _written(
     vectors = ranked(mixture.prices)
     vector, share = mixture.vector[by_group], mixture.share[by_group]
 
-    task, _, begin, end = pieces(fleet.begin, fleet.end - fleet.begin)
+    begin, end, _, task = pieces(fleet, np.arange(groups), fleet.end - fleet.begin)
     mixtures = Mixtures((stop - number)[task], stop[task], vector, share, mixed[fleet.kind[task]])
-    kind = np.float32 if count * steps > LARGE else np.float64
-    written = sweeper.write(begin, end, mixtures, vectors, kind)
-    by_class = np.zeros((classes, steps))
+    written = sweeper.write(begin, end, mixtures, vectors)
+    by_class = np.zeros((classes, len(fleet.step_h)))
     np.add.at(by_class, fleet.kind[task], written.drawn)
     lines = net.incidence @ by_class
-    wear, value, turnover, short, dwell = written.sums.sum(axis=0).tolist()
+    wear, value, turnover, short, dwell, both = written.sums.sum(axis=0).tolist()
     nodes = len(problem.nodes.id)
     result = settled(
         problem,
@@ -180,7 +177,7 @@ def _written(
         value_eur=value,
         value_turnover_eur=turnover,
     )
-    return Schedules(written.charge_kw, written.discharge_kw, result)
+    return Schedules(written.charge_kw, written.discharge_kw, int(both), result)
 
 
 def _may_net(net: Network, drawn: Floats, price: Floats) -> NDArray[np.bool_]:

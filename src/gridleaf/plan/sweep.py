@@ -1,8 +1,8 @@
 """All vehicles of a problem in an order that can be sampled, and their answers to prices.
 
 Vehicles that are priced alike form a class. Inside a class they are sorted by what they can do and
-cut into groups of equal size; inside a group every prefix is a systematic sample of it, so a part of
-the fleet is the first part of every group.
+cut into groups of equal size, and these into blocks; inside a block every prefix is a systematic sample
+of it, so a part of the fleet is the first part of every block.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gridleaf.domain.compiled import compiled
 from gridleaf.plan import listed, oracle
-from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, filled, plugged_in
+from gridleaf.plan.problem import Floats, Ints, Penalties, Problem, Singles, filled, plugged_in
 from gridleaf.plan.vehicles import Chains, chains, dwelling, useful_on_the_way
 
 CHUNK = 2000
@@ -32,6 +32,8 @@ LEAST_GROUPS = 3
 ALIKE = 8
 """Fewer vehicles than this are not cut any further."""
 GOLDEN = 0.6180339887
+BOTH_KW = 1e-4
+"""Charging and discharging at once by more than this is reported [kW]."""
 
 Workers = int | Literal["ray"] | None
 """Threads, as many as processors, or the machines of a Ray cluster."""
@@ -39,12 +41,12 @@ Workers = int | Literal["ray"] | None
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """N visits of V vehicles in G groups, packed for :mod:`gridleaf.plan.oracle`.
+    """N visits of V vehicles in B blocks and G groups, packed for :mod:`gridleaf.plan.oracle`.
 
     The first V rows are the first visits of the vehicles, the others those that follow. ``order`` ``(N,)``
-    is the position in the problem of each packed visit. Group g is the vehicles ``begin[g]..end[g]``,
-    all of class ``kind[g]``. ``more`` is what :mod:`gridleaf.plan.listed` needs of each visit, empty where
-    there is nothing for it.
+    is the position in the problem of each packed visit. Block b is the vehicles ``begin[b]..end[b]``,
+    group g the blocks ``first[g]..first[g + 1]``, all of class ``kind[g]``. ``more`` is what
+    :mod:`gridleaf.plan.listed` needs of each visit, empty where there is nothing for it.
     """
 
     count: int
@@ -62,11 +64,15 @@ class Fleet:
     order: Ints
     begin: Ints
     end: Ints
+    first: Ints
     kind: Ints
 
 
-def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
-    """The vehicles of a problem, their visits of the classes ``kind`` ``(N,)``, in about ``groups`` groups."""
+def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int, blocks: int = 1) -> Fleet:
+    """The vehicles of a problem, their visits of the classes ``kind`` ``(N,)``, in about ``groups`` groups.
+
+    Each group is of as many ``blocks``, where it has the vehicles.
+    """
     visits, steps = problem.visits, len(problem.step_h)
     chain = chains(visits)
     likeness = _likeness(problem, kind)
@@ -81,13 +87,17 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
     least = np.minimum(-(-sizes // ALIKE), LEAST_GROUPS if len(sizes) > 1 else 1)
     parts = np.rint(groups * sizes / max(count, 1)).astype(np.int64)
     parts = np.minimum(np.maximum(parts, least), sizes)
-    first = np.concatenate(([0], np.cumsum(sizes)[:-1])) if len(sizes) else np.zeros(0, np.int64)
+    each = np.minimum(blocks, sizes // parts)
+    start = np.concatenate(([0], np.cumsum(sizes)[:-1])) if len(sizes) else np.zeros(0, np.int64)
     edges = [
-        start + np.arange(part + 1) * size // part
-        for start, size, part in zip(first.tolist(), sizes.tolist(), parts.tolist(), strict=True)
+        at + np.arange(part + 1) * size // part
+        for at, size, part in zip(
+            start.tolist(), sizes.tolist(), (parts * each).tolist(), strict=True
+        )
     ]
     begin = np.concatenate([edge[:-1] for edge in edges] or [np.zeros(0, np.int64)])
     end = np.concatenate([edge[1:] for edge in edges] or [np.zeros(0, np.int64)])
+    first = np.concatenate(([0], np.cumsum(np.repeat(each, parts))))
     _spread(order, begin, end, GOLDEN)
 
     wave = order
@@ -99,7 +109,7 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
     several = (chain.before >= 0) | (chain.after >= 0)
     short, dwell = visits.energy_kwh < chain.floor, dwelling(visits).costs
     apart = several | short | dwell | (steps > oracle.MOST_RANKS)
-    for column, values in {
+    columns = {
         oracle.ARRIVE: visits.arrive,
         oracle.DEPART: visits.depart,
         oracle.CHARGE_KW: charge,
@@ -113,8 +123,11 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
         oracle.WEAR: visits.wear_eur_per_kwh,
         oracle.VALUE: visits.value_eur_per_kwh,
         oracle.KIND: np.where(apart, oracle.LISTED, np.where(discharge > 0, oracle.RANKED, 0.0)),
-    }.items():
-        _gather(cars, column, values.astype(np.float64, copy=False), order)
+    }
+    for at in range(0, len(order), CHUNK):  # a part that stays in the cache
+        some = slice(at, at + CHUNK)
+        for column, values in columns.items():
+            cars[some, column] = values[order[some]]
     return Fleet(
         count=count,
         trips=len(chain.waves),
@@ -129,7 +142,8 @@ def pack(problem: Problem, prices: Penalties, kind: Ints, groups: int) -> Fleet:
         order=order,
         begin=begin,
         end=end,
-        kind=kind[order[begin]],
+        first=first,
+        kind=kind[order[begin[first[:-1]]]],
     )
 
 
@@ -156,6 +170,7 @@ def part(fleet: Fleet, vehicles: Ints) -> tuple[Fleet, Ints]:
         order=np.arange(len(rows)),
         begin=none,
         end=none,
+        first=none,
         kind=none,
     )
     return some, rows
@@ -197,6 +212,12 @@ def _discharged(problem: Problem) -> Floats:
     return np.asarray(visits.discharge_kw * (edges[visits.depart] - edges[visits.arrive]))
 
 
+def in_blocks(fleet: Fleet) -> Fleet:
+    """The fleet with every block a group."""
+    kind = np.repeat(fleet.kind, np.diff(fleet.first))
+    return replace(fleet, first=np.arange(len(fleet.begin) + 1), kind=kind)
+
+
 @compiled
 def _spread(order: Ints, begin: Ints, end: Ints, golden: float) -> None:
     """Reorder each group so that every prefix of it is a systematic sample."""
@@ -217,13 +238,6 @@ def _spread(order: Ints, begin: Ints, end: Ints, golden: float) -> None:
             at += stride
             if at >= size:
                 at -= size
-
-
-@compiled
-def _gather(cars: Floats, column: int, values: Floats, order: Ints) -> None:
-    """Set a column of the packed vehicles."""
-    for i in range(len(order)):
-        cars[i, column] = values[order[i]]
 
 
 def _likeness(problem: Problem, kind: Ints) -> NDArray[Any]:
@@ -274,18 +288,22 @@ def ranked(prices: Floats) -> Vectors:
     return result
 
 
-def pieces(begin: Ints, size: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-    """Ranges ``begin..begin+size`` cut into pieces of ``CHUNK``, the last one shorter.
+def pieces(fleet: Fleet, group: Ints, sample: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """The first vehicles of the blocks of groups ``(J,)``, cut into pieces of ``CHUNK``, the last one shorter.
 
-    Gives the range of each piece, the first piece of each range, and where pieces begin and end. A
+    Gives the first vehicle of each piece, the one behind the last, the block, and for which of the J. A
     larger sample has the pieces of a smaller one and further ones.
     """
-    number = -(-size // CHUNK)
-    task = np.repeat(np.arange(len(size)), number)
-    first = np.cumsum(number) - number
-    at = CHUNK * (np.arange(len(task)) - first[task])
-    start = begin[task] + at
-    return task, first, start, start + np.minimum(size[task] - at, CHUNK)
+    blocks = fleet.first[group + 1] - fleet.first[group]
+    question = np.repeat(np.arange(len(group)), blocks)
+    inside = np.arange(len(question)) - (np.cumsum(blocks) - blocks)[question]
+    block = fleet.first[group][question] + inside
+    number = -(-sample[block] // CHUNK)
+    piece = np.repeat(np.arange(len(block)), number)
+    at = CHUNK * (np.arange(len(piece)) - (np.cumsum(number) - number)[piece])
+    block = block[piece]
+    start = fleet.begin[block] + at
+    return start, start + np.minimum(sample[block] - at, CHUNK), block, question[piece]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,12 +331,12 @@ class Mixtures:
 class Written:
     """Schedules ``(N, T)`` [kW], what is missing to targets and lent to trips ``(N,)`` [kWh], sums by task.
 
-    ``drawn`` ``(k, T)`` [kW]; ``sums`` ``(k, 5)``: wear, worth of the energy left, of its absolute values
-    [EUR], what is below the floor [kWh h], cost of the charge held [EUR].
+    ``drawn`` ``(k, T)`` [kW]; ``sums`` ``(k, 6)``: wear, worth of the energy left, of its absolute values
+    [EUR], what is below the floor [kWh h], cost of the charge held [EUR], steps of both at once.
     """
 
-    charge_kw: Floats
-    discharge_kw: Floats
+    charge_kw: Singles
+    discharge_kw: Singles
     missing_kwh: Floats
     lent_kwh: Floats
     drawn: Floats
@@ -337,7 +355,7 @@ class Sweeper:
         self._threads = threads
 
     def sample(self, share: float) -> Ints:
-        """How many of each group are a share of the fleet ``(G,)``, at least one."""
+        """How many of each block are a share of the fleet ``(B,)``, at least one."""
         size = self.fleet.end - self.fleet.begin
         wanted = np.maximum(np.ceil(share * size), 1).astype(np.int64)
         return np.asarray(np.minimum(wanted, size))
@@ -347,16 +365,19 @@ class Sweeper:
     ) -> tuple[Floats, Floats]:
         """What groups do at price vectors, seen from samples of them.
 
-        ``group`` and ``vector`` are ``(J,)``, ``sample`` ``(G,)``. Gives what they draw ``(J, T)``
+        ``group`` and ``vector`` are ``(J,)``, ``sample`` ``(B,)``. Gives what they draw ``(J, T)``
         [kWh] and what they cost besides ``(J,)`` [EUR], both for the whole group.
         """
-        taken = sample[group]
-        task, first, begin, end = pieces(self.fleet.begin[group], taken)
-        flow, own = self.answers(begin, end, vector[task], vectors)
-        weight = (self.fleet.end - self.fleet.begin)[group] / taken
-        if len(task) > len(group):
+        fleet = self.fleet
+        begin, end, block, question = pieces(fleet, group, sample)
+        flow, own = self.answers(begin, end, vector[question], vectors)
+        weight = ((fleet.end - fleet.begin) / sample)[block]
+        flow *= weight[:, None]
+        own *= weight
+        if len(block) > len(group):
+            first = np.searchsorted(question, np.arange(len(group)))
             flow, own = np.add.reduceat(flow, first), np.add.reduceat(own, first)
-        return flow * weight[:, None], own * weight
+        return flow, own
 
     def answers(
         self, begin: Ints, end: Ints, vector: Ints, vectors: Vectors
@@ -381,17 +402,12 @@ class Sweeper:
         self.share(work, end - begin)
         return flow, own
 
-    def write(
-        self, begin: Ints, end: Ints, mixtures: Mixtures, vectors: Vectors, kind: type[np.floating]
-    ) -> Written:
-        """The schedules of the vehicles ``begin[k]..end[k]``, in numbers of a ``kind``.
-
-        The tasks must hold every vehicle once.
-        """
+    def write(self, begin: Ints, end: Ints, mixtures: Mixtures, vectors: Vectors) -> Written:
+        """The schedules of the vehicles ``begin[k]..end[k]``; the tasks must hold every vehicle once."""
         fleet, count, steps = self.fleet, len(self.fleet.cars), len(self.fleet.step_h)
-        charge, discharge = np.empty((count, steps), kind), np.empty((count, steps), kind)
+        charge, discharge = (np.zeros((count, steps), dtype=np.float32) for _ in range(2))
         missing, lent = np.empty(count), np.zeros(count)
-        drawn, sums = np.empty((len(begin), steps)), np.empty((len(begin), 5))
+        drawn, sums = np.empty((len(begin), steps)), np.empty((len(begin), 6))
         first, last, mixed = mixtures.first, mixtures.last, mixtures.mixed
 
         def work(piece: slice) -> None:
@@ -399,7 +415,7 @@ class Sweeper:
                 fleet.cars, fleet.most_in, fleet.most_out, fleet.step_h, fleet.unmet,
                 begin[piece], end[piece], first[piece], last[piece], mixtures.vector,
                 mixtures.share, vectors.prices, vectors.slot, vectors.place, vectors.dear,
-                vectors.before, mixed[piece], fleet.order, charge, discharge, missing,
+                vectors.before, mixed[piece], BOTH_KW, fleet.order, charge, discharge, missing,
                 drawn[piece], sums[piece],
             )  # fmt: skip
             if len(fleet.more):
@@ -407,8 +423,8 @@ class Sweeper:
                     fleet.cars, fleet.more, fleet.most_in, fleet.most_out, fleet.step_h,
                     fleet.unmet, fleet.lacking, fleet.short, fleet.trips, begin[piece], end[piece],
                     first[piece], last[piece], mixtures.vector, mixtures.share, vectors.prices,
-                    mixed[piece], fleet.order, charge, discharge, missing, lent, drawn[piece],
-                    sums[piece],
+                    mixed[piece], BOTH_KW, fleet.order, charge, discharge, missing, lent,
+                    drawn[piece], sums[piece],
                 )  # fmt: skip
 
         self.share(work, (end - begin) * (last - first))

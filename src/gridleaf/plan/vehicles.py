@@ -101,6 +101,10 @@ class Holding:
                 result += rise[:, None] * np.maximum(energy_kwh - self.level[:, b, None], 0.0)
         return result
 
+    def of(self, visits: Ints) -> Holding:
+        """That of some visits."""
+        return Holding(self.start[visits], self.slope[visits], self.level[visits])
+
     def at(self, energy_kwh: Floats) -> Floats:
         """The cost per hour of one energy each ``(N,)``."""
         return self.cost(energy_kwh[:, None])[:, 0]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from gridleaf.plan.problem import Floats, Plan, Problem, check, penalties
+from gridleaf.plan.problem import Floats, Plan, Powers, Problem, check, penalties
 
 ABSOLUTE = 1e-5
 """A deviation of less than this is rounding [kW, kWh]."""
@@ -98,6 +98,11 @@ def _parts(plan: Plan) -> Iterator[slice]:
     """The visits, some at a time."""
     for start in range(0, len(plan.visit_id), PART):
         yield slice(start, start + PART)
+
+
+def _doubles(plan: Plan, part: slice) -> tuple[Floats, Floats]:
+    """What some visits charge and discharge, in double precision whatever the plan has."""
+    return plan.charge_kw[part].astype(np.float64), plan.discharge_kw[part].astype(np.float64)
 
 
 def _shapes(problem: Problem, plan: Plan) -> list[str]:
@@ -230,8 +235,9 @@ def _nodes(problem: Problem, plan: Plan) -> list[str]:
         node = np.array([k for path in paths for k in path], dtype=np.int64)
         shape = (len(nodes.id), len(paths))
         below = csr_array((np.ones(len(node)), (node, visit)), shape=shape)
-        net += np.asarray(below @ (plan.charge_kw[part] - plan.discharge_kw[part]))
-        size += np.asarray(below @ (plan.charge_kw[part] + plan.discharge_kw[part]))
+        charge, discharge = _doubles(plan, part)
+        net += np.asarray(below @ (charge - discharge))
+        size += np.asarray(below @ (charge + discharge))
     slack = ABSOLUTE + RELATIVE * size
 
     faults: list[str] = []
@@ -259,7 +265,8 @@ def _rows(problem: Problem, plan: Plan) -> list[str]:
     total = np.zeros((len(rows.id), len(problem.step_h)))
     size = np.ones(total.shape)
     for part in _parts(plan):
-        power = plan.charge_kw[part] - plan.discharge_kw[part]
+        charge, discharge = _doubles(plan, part)
+        power = charge - discharge
         total += rows.coefficient[:, part] @ power
         size += np.abs(rows.coefficient[:, part]) @ np.abs(power)
     excess = np.fmax(total - rows.bound_kw, 0.0)
@@ -407,7 +414,7 @@ class _Teller:
         self._names = names
         self._start = start
 
-    def __call__(self, wrong: Mask, values: Floats, end: str) -> list[str]:
+    def __call__(self, wrong: Mask, values: Powers, end: str) -> list[str]:
         if not wrong.any():
             return []
         row, step = (int(position) for position in np.argwhere(wrong)[0])

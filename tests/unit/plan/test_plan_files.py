@@ -237,6 +237,27 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
         read_problem(path)
 
 
+def test_a_plan_in_single_precision_stays_that(tmp_path: Path) -> None:
+    problem = fleet(100)
+    plan = solve(problem, method="fleet")
+    for kind, precision in (("npz", np.float32), ("json", np.float64)):
+        path = tmp_path / f"plan.{kind}"
+        write_plan(plan, path)
+        again = read_plan(path)
+        assert again.charge_kw.dtype == precision
+        np.testing.assert_allclose(again.charge_kw, plan.charge_kw, rtol=1e-7)
+        assert verify(problem, again) == []
+
+
+def test_one_departure_does_not_fill_the_memory_with_steps() -> None:
+    site = {"nodes": {"id": ["site"], "import_price_eur_per_kwh": [0.2]}}
+    assert len(problem_of(with_column("visits", depart=[100_000]) | site).step_h) == 100_000
+    with pytest.raises(ProblemError, match=r"visits\.depart\[0\]: is step 1000000000: .* 100000"):
+        problem_of(with_column("visits", depart=[10**9]) | site)
+    with pytest.raises(ProblemError, match=r"visits\.depart\[0\]: must be a whole step"):
+        problem_of(with_column("visits", depart=[10**30]) | site)
+
+
 @pytest.mark.parametrize("name", ["x.json", "x.npz"])
 def test_files_that_are_something_else_are_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -13,6 +14,7 @@ from small_problems import small
 from gridleaf.bench.instances import OPTIMUM, changed, depot, feeder, fleet
 from gridleaf.domain.errors import PlanningFailed, ProblemError
 from gridleaf.plan import Plan, Problem, Progress, Visits, bill, solve, verify
+from gridleaf.plan import fleet as fleet_method
 from gridleaf.plan.columns import Memory
 from gridleaf.plan.fleet import solve_fleet
 
@@ -63,6 +65,50 @@ def test_the_number_of_threads_changes_nothing_but_rounding() -> None:
         np.testing.assert_allclose(one.charge_kw, other.charge_kw, atol=1e-4)
         assert one.lower_bound_eur == pytest.approx(other.lower_bound_eur, rel=1e-8)
         assert one.objective_eur == pytest.approx(other.objective_eur, rel=1e-8)
+
+
+def test_rounding_to_single_precision_misses_no_target_and_breaks_no_limit() -> None:
+    problem = fleet(6000)
+    plan = solve_fleet(problem)
+    assert plan.charge_kw.dtype == plan.discharge_kw.dtype == np.float32
+    assert verify(problem, plan) == []
+    assert not plan.unmet_kwh.any()
+    assert not plan.over_limit_kw.any()
+    limit = problem.nodes.import_limit_kw
+    assert (plan.import_kw > (1 - 1e-5) * limit).any()
+
+
+def test_a_power_above_its_bound_by_more_than_its_rounding_is_found() -> None:
+    problem = small({"charge_kw": [1000 / 3], "target_kwh": [1000], "max_kwh": [2000]})
+    plan = agreed(problem)
+    faulty = replace(plan, charge_kw=plan.charge_kw * np.float32(1 + 1e-5))
+    assert "above its bound" in " ".join(verify(problem, faulty))
+
+
+def test_divided_groups_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As before very many vehicles are asked, and when these are planned again."""
+    problem, memory = fleet(6000, "full"), Memory()
+    whole = solve_fleet(problem)
+    monkeypatch.setattr(fleet_method, "DEAR", 5000)
+    plan = solve_fleet(problem, warm=memory)
+    for _ in range(2):
+        assert plan.gap <= 1e-4
+        assert verify(problem, plan) == []
+        assert plan.lower_bound_eur <= whole.objective_eur
+        assert whole.lower_bound_eur <= plan.objective_eur
+        plan = solve_fleet(problem, warm=memory)
+
+
+def test_memory_is_that_of_the_schedules_and_of_the_packed_vehicles() -> None:
+    problem = fleet(20_000)
+    steps = len(problem.step_h)
+    tracemalloc.start()
+    try:
+        solve_fleet(problem, gap=1e-2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * 20_000 * steps * 8
 
 
 def test_auto_takes_the_exact_method_for_small_problems_and_for_integers() -> None:
