@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 from gridleaf.bench.instances import depot, fleet
 from gridleaf.cli import main
 from gridleaf.domain.errors import ConfigError
-from gridleaf.plan import Plan, Progress, cluster, columns, solve, verify, write_problem
+from gridleaf.plan import Plan, Progress, cluster, solve, verify, write_problem
 
 
 def test_without_a_cluster_one_is_started_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,21 +82,6 @@ def far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "NEAR", 0)
 
 
-@pytest.fixture
-def steady(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The master problem gives the same answer again: its rounding may follow where memory lies."""
-    known: dict[bytes, Any] = {}
-    solved = columns.shares
-
-    def remembered(*args: Any, **options: Any) -> Any:
-        asked = pickle.dumps((args, options))
-        if asked not in known:
-            known[asked] = solved(*args, **options)
-        return known[asked]
-
-    monkeypatch.setattr(columns, "shares", remembered)
-
-
 def assert_same(one: Plan, two: Plan) -> None:
     assert two.objective_eur == pytest.approx(one.objective_eur, rel=1e-9)
     assert two.lower_bound_eur == pytest.approx(one.lower_bound_eur, rel=1e-9)
@@ -105,7 +89,7 @@ def assert_same(one: Plan, two: Plan) -> None:
     np.testing.assert_allclose(two.discharge_kw, one.discharge_kw, atol=1e-9)
 
 
-@pytest.mark.usefixtures("two_workers", "far", "steady")
+@pytest.mark.usefixtures("two_workers", "far")
 @pytest.mark.parametrize("problem", [fleet(3000, "full"), depot(60)], ids=["fleet", "depot"])
 def test_two_workers_make_the_plan_of_the_threads(problem: Any) -> None:
     one = solve(problem, method="fleet")
@@ -114,7 +98,7 @@ def test_two_workers_make_the_plan_of_the_threads(problem: Any) -> None:
     assert verify(problem, two) == []
 
 
-@pytest.mark.usefixtures("far", "steady")
+@pytest.mark.usefixtures("far")
 @pytest.mark.parametrize("way", ["killed", "ended by the cluster"])
 def test_a_worker_lost_in_mid_search_changes_nothing(
     two_workers: Any, way: str, monkeypatch: pytest.MonkeyPatch

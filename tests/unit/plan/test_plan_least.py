@@ -74,7 +74,7 @@ def test_the_fleet_method_says_what_least_powers_cost() -> None:
     problem = with_least_powers(fleet(1000, "full"), 0.3)
     plan, free = solve_fleet(problem), solve_fleet(fleet(1000, "full"))
     assert verify(problem, plan) == []
-    assert plan.lower_bound_eur == pytest.approx(free.lower_bound_eur, rel=1e-6)
+    assert plan.lower_bound_eur == pytest.approx(free.lower_bound_eur, rel=1e-4)
     assert plan.gap < 0.02
     assert plan.unmet_kwh.sum() < 0.1
     assert any(note.startswith("keeping the least powers cost") for note in plan.notes)
