@@ -221,8 +221,10 @@ def test_a_site_without_any_power() -> None:
         values = getattr(problem.nodes, name).copy()
         values[2] = 0.0
         limits[name] = values
-    plan = agreed(with_nodes(problem, **limits))
     here = np.array([node == "s1" for node in problem.visits.node])
+    one_way = np.where(here, 0.0, problem.visits.discharge_kw)
+    problem = replace(problem, visits=replace(problem.visits, discharge_kw=one_way))
+    plan = agreed(with_nodes(problem, **limits))
     assert not (plan.charge_kw - plan.discharge_kw)[here].sum(axis=0).round(6).any()
     assert plan.unmet_kwh[here].sum() > 1
 
