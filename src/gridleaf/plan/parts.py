@@ -28,6 +28,8 @@ from gridleaf.plan.times import Times
 FIRST = 1e-2
 """The gap of each part by itself before all go on together [-]."""
 MOST_ROUNDS = 30
+PATIENCE = 20
+"""Rounds without a smaller gap after which nothing better is expected."""
 SOFT_ROUNDS = 6
 SOFT = 0.003
 """In the first rounds of the parts a broken limit costs this share of its price, so that prices rise slowly."""
@@ -37,12 +39,12 @@ NEAR = 0.02
 """A cell gets a row when it is this near to its limits, relative to what is possible [-]."""
 NEARER, NARROW = 0.004, 2e-3
 """Once the gap is below the second, rows are taken from cells that are not this near."""
-KEPT_OF_PART, LEAST_KEPT, MOST_KEPT = 500, 10, 50
-"""Answers kept of all groups of a part; of one group at least, and at most."""
-USED = 0.7
-"""Columns of a group in the master problem at most, of those kept [-]."""
-FAR, FARTHEST = 10.0, 0.02
-"""No column is used whose reduced cost is so many times the gap, or this share of the cost, per vehicle."""
+STORE, LEAST_KEPT, MOST_KEPT = 80_000_000, 10, 120
+"""Numbers in all answers that are kept; answers of a group at least, and at most."""
+USED_OF_PART, LEAST_USED = 350, 7
+"""Columns in the master problem of all groups of a part; of one group at least."""
+FAR = 10.0
+"""No column is used whose reduced cost is so many times the gap per vehicle."""
 CARE = 0.3
 """Complementarity at which the master problem stops, relative to the gap."""
 AGAIN = 4
@@ -93,8 +95,9 @@ class Parts:
         every = np.arange(count)
         self.net = net.inside()
         self.true_net = net
-        kept = KEPT_OF_PART / max(np.bincount(part).max(initial=1), 1)
-        self.stock = Stock(sweeper, round(min(max(kept, LEAST_KEPT), MOST_KEPT)))
+        kept = STORE // max(len(fleet.begin) * len(fleet.step_h), 1)
+        self.stock = Stock(sweeper, min(max(kept, LEAST_KEPT), MOST_KEPT))
+        self._used = max(USED_OF_PART // max(np.bincount(part).max(initial=1), 1), LEAST_USED)
         self.standing = Standing(price)
         self.whole = max(float(fleet.count), 1.0)
         self.vehicles = np.maximum(
@@ -180,12 +183,12 @@ class Parts:
             if better:
                 standing.bound, standing.price = bound, self._price.copy()
             done = standing.gap <= tolerance and self._hard
-            if done or stuck >= MOST_ROUNDS or self._out_of_time():
+            if done or stuck >= PATIENCE or self._out_of_time():
                 return
             before = standing.gap
             for _ in range(AGAIN):
                 with self.times.of("master"):
-                    self._mix_together(tolerance)
+                    self._mix_together(tolerance, 0.1 ** min(stuck, 4))
                 drawn = self.stock.drawn(groups)
                 missed = self._broken(drawn)
                 self._widen(net, every, drawn)
@@ -201,7 +204,8 @@ class Parts:
             weight = (
                 max(weight - 0.15, AT_LAST) if better else min(weight + 0.5 * (1 - weight), 0.95)
             )
-            price = weight * standing.price + (1 - weight) * self._price
+            near = weight / (1 + stuck)
+            price = near * standing.price + (1 - near) * self._price
             self._price = np.clip(price, self._lowest, self._highest)
 
     def _mix_apart(
@@ -213,8 +217,7 @@ class Parts:
         net = replace(view.net, over=view.net.over * soft)
         cells, lines, begin, at = self._cells(replace(view, net=net), None)
         linear = above + net.price_of_classes(self.fixed[view.lines.item])
-        most = np.minimum(FAR * distance, FARTHEST * per)
-        columns, column, slot = self._columns(view, linear, most)
+        columns, column, slot = self._columns(view, linear, FAR * distance)
         theta, price = self.stock.theta[slot], self._price[at]
         mix(
             columns,
@@ -232,7 +235,7 @@ class Parts:
         self._price[view.lines.item] = self.fixed[view.lines.item]
         self._price[at] = price
 
-    def _mix_together(self, tolerance: float) -> None:
+    def _mix_together(self, tolerance: float, care: float) -> None:
         """Shares and prices of all."""
         standing, view = self.standing, self.view
         gap = standing.gap if np.isfinite(standing.gap) else 1.0
@@ -244,7 +247,7 @@ class Parts:
         )
         line, step = np.nonzero(self.active[self.top])
         top_at = self.top[line], step
-        most = np.full(len(view.parts), min(FAR * distance, FARTHEST * scale))
+        most = np.full(len(view.parts), FAR * gap * scale)
         columns, column, slot = self._columns(view, net.price_of_classes(self.fixed), most)
         theta, price, shared = self.stock.theta[slot], self._price[at], self._price[top_at]
         found = mix_together(
@@ -261,7 +264,7 @@ class Parts:
             price=price,
             shared_price=shared,
             distance=max(distance, 1e-7),
-            precision=CARE * min(0.1, max(min(gap, 0.01), tolerance / 2)),
+            precision=care * CARE * min(0.1, max(min(gap, 0.01), tolerance / 2)),
             share=self.stock.share,
             out_of_time=self._out_of_time,
         )
@@ -276,7 +279,7 @@ class Parts:
         """The answers worth a share, where those of each part begin, and their places in the stock."""
         groups = view.groups
         price = self.net.price_of_classes(self._price)
-        owner, slot = self.stock.worthy(groups, price, most, round(USED * self.stock.places))
+        owner, slot = self.stock.worthy(groups, price, most, self._used)
         part = groups.owner[owner]
         columns = Columns(
             self.stock.flow,

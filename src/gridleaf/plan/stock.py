@@ -148,18 +148,24 @@ def _store(
     flow: Floats, cost: Floats, theta: Floats, vector: Ints, used: Ints, group: Ints, new_flow: Floats,
     new_cost: Floats, new_vector: Ints, clock: int, stored: int,
 ) -> None:  # fmt: skip
-    """Keep new answers, in place of those that were of no use for the longest time."""
+    """Keep answers that are new, in place of those that were of no use for the longest time."""
     for g in range(len(group)):
         base = group[g] * stored
-        place = base
+        place, known = base, False
         for i in range(base, base + stored):
             if theta[i] > IN_USE:
                 used[i] = clock - 1
             if vector[i] < 0:
                 place = i
                 break
+            known = abs(cost[i] - new_cost[g]) < 1e-9 and _same(flow[i], new_flow[g])
+            if known:
+                used[i] = clock
+                break
             if used[i] < used[place]:
                 place = i
+        if known:
+            continue
         theta[place] = 1.0 if vector[base] < 0 else 0.0
         flow[place] = new_flow[g]
         cost[place] = new_cost[g]
@@ -185,7 +191,7 @@ def _choose(
     start: int, stop: int, group: Ints, begin: Ints, kind: Ints, flow: Floats, cost: Floats,
     theta: Floats, vector: Ints, stored: int, used: int, price: Floats, most: Floats, chosen: Any,
 ) -> None:  # fmt: skip
-    """See :meth:`Stock.worthy`; of equal answers one is chosen."""
+    """See :meth:`Stock.worthy`."""
     reduced = np.empty(stored)
     for b in range(start, stop):
         for g in range(begin[b], begin[b + 1]):
@@ -197,12 +203,6 @@ def _choose(
                 total = cost[base + i]
                 for t in range(flow.shape[1]):
                     total += price[k, t] * flow[base + i, t]
-                for o in range(i):
-                    if abs(reduced[o] - total) < 1e-12 and _same(flow[base + o], flow[base + i]):
-                        theta[base + o] += theta[base + i]
-                        theta[base + i] = 0.0
-                        total = np.inf
-                        break
                 reduced[i] = total
                 least = min(least, total)
             for i in range(stored):
