@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("plan", "cycle", "gateway", "store", "replay")
+NAMES = ("plan", "cycle", "gateway", "store", "replay", "ageing")
 
 
 def main(argv: list[str]) -> int:

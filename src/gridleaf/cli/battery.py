@@ -231,7 +231,7 @@ def _document(found: Model, life: Life) -> dict[str, Any]:
         "years": [int(year) for year in life.years],
         "relative_capacity": [round(float(q), 6) for q in life.relative_capacity],
         "outside_fitted_range": [bool(share > 0.0) for share in life.outside],
-        "reasons": [list(_reasons(life, year)) for year in range(len(life.years))],
+        "reasons": [_reasons(life, year) for year in range(len(life.years))],
         "relative_resistance": (
             [round(float(r), 6) for r in life.resistance] if found.resistance else None
         ),

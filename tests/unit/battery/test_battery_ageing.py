@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gridleaf.battery.ageing import MODELS, History, Model, fresh, model, simulate
-from gridleaf.battery.ageing import kernel
+from gridleaf.battery.ageing import MODELS, History, Model, fresh, kernel, model, simulate
 from gridleaf.battery.ageing.stress import KELVIN, Floats, anode_potential
 from gridleaf.battery.ageing.tables import table
 from gridleaf.battery.habits import Use, compare
 from gridleaf.domain.compiled import compiled
 from gridleaf.domain.errors import ConfigError
 
-REFERENCE = Path(__file__).parents[3] / "shared" / "data" / "ageing_reference.csv"
+REFERENCE = Path(__file__).parents[4] / "shared" / "data" / "ageing_reference.csv"
 HOURS = np.arange(8761.0)
 DRIVE = ((0, 0.9), (8, 0.9), (9, 0.8), (17, 0.8), (18, 0.7), (22, 0.9), (24, 0.9))
 DEEP = ((0, 1.0), (6, 1.0), (8, 0.1), (16, 0.1), (20, 1.0), (24, 1.0))
@@ -117,8 +116,8 @@ def _looked_up(made: object, soc: Floats, temperature_c: Floats, rate: int, foun
 @each_model
 def test_the_table_is_the_published_rate(cell: Model) -> None:
     draws = np.random.default_rng(1)
-    soc = draws.uniform(0.02, 0.99, 20_000)
-    temperature_c = draws.uniform(-20.0, 60.0, len(soc))
+    soc = draws.uniform(0.05, 0.99, 20_000)
+    temperature_c = draws.uniform(-10.0, 60.0, len(soc))
     found = np.empty(len(soc))
     for rate, exact in enumerate(cell.calendar(soc, temperature_c + KELVIN)):
         _looked_up(table(cell), soc, temperature_c, rate, found)
@@ -190,7 +189,6 @@ def test_v2g_has_both_signs_and_delayed_charging_wins_most_often() -> None:
         "Lfp_Gr_SonyMurata3Ah_Battery",
         "NCA_GrSi_SonyMurata2p5Ah_Battery",
     }
-    assert sum(delayed >= max(other) for other in () for delayed in other) == 0
     assert sum(delayed > unmanaged for unmanaged, delayed, _ in end.values()) >= 12
     assert all(delayed > v2g for _, delayed, v2g in end.values())
     assert end["NMC_Gr_50Ah_B1"] == pytest.approx([0.815, 0.877, 0.827], abs=2e-3)
@@ -212,10 +210,10 @@ def test_resistance_grows_where_the_model_tells_of_it_and_stays_elsewhere() -> N
 
 def test_what_is_outside_the_fitted_range_is_told_by_reason() -> None:
     life = simulate(model("NMC_Gr_50Ah_B1"), daily(DRIVE, 12, 15), 1)
-    assert life.reasons["depth"][0] == 1.0
+    assert life.reasons["depth"][0] == pytest.approx(1.0)
     assert 0.3 < life.reasons["temperature"][0] < 0.7
     assert life.reasons["soc"][0] == life.reasons["charge rate"][0] == 0.0
-    assert life.outside[0] == 1.0
+    assert life.outside[0] == pytest.approx(1.0)
 
 
 def test_rest_within_the_fitted_range_is_not_marked() -> None:

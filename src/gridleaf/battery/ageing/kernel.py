@@ -575,9 +575,7 @@ def _extend(
     scaled[0] = _scaled(p[SOC], anchor, q)
     warm[0] = p[TEMPERATURE] - 25.0
     for k in range(steps):
-        x = anchor + (soc[k] - anchor) * worn
-        x = x if x > 0.0 else 0.0
-        scaled[k + 1] = x if x < 1.0 else 1.0
+        scaled[k + 1] = min(max(anchor + (soc[k] - anchor) * worn, 0.0), 1.0)
         warm[k + 1] = temperature_c[k] - 25.0
     s0, s1 = scaled[:steps], scaled[1 : steps + 1]
     t0, t1 = warm[:steps], warm[1 : steps + 1]
@@ -586,11 +584,12 @@ def _extend(
         h = hours[k]
         moved = s1[k] - s0[k]
         rest = RESTING_C * h
+        up, down = moved > rest, moved < -rest
         swing += abs(moved)
-        charged += moved if moved > rest else 0.0
-        charging_h += h if moved > rest else 0.0
-        discharged -= moved if moved < -rest else 0.0
-        discharging_h += h if moved < -rest else 0.0
+        charged += moved * up
+        charging_h += h * up
+        discharged -= moved * down
+        discharging_h += h * down
     sum_s = sum_t = sum_t2 = sum_t3 = 0.0
     for k in range(steps):
         half = 0.5 * hours[k]

@@ -59,7 +59,8 @@ class Model:
     """A published ageing model of one cell.
 
     ``name`` is its published name, ``source`` where the data and the fit are. ``rises``: the model
-    itself lets capacity rise for a while. ``new`` is the relative capacity, against a new cell, at
+    itself lets capacity rise for a while. ``monotone``: at rest, more of these never ages less, in the
+    published equations; where a stress is missing, more of it may. ``new`` is the relative capacity, against a new cell, at
     which the model begins: below 1 it is a second-life model.
     """
 
@@ -74,6 +75,7 @@ class Model:
     calendar: Callable[[Floats, Floats], Rates]
     caveat: str = ""
     rises: bool = False
+    monotone: tuple[Literal["soc", "temperature"], ...] = ("soc", "temperature")
     new: float = 1.0
 
     def laws(self) -> Floats:
@@ -162,6 +164,7 @@ MODELS: Final[tuple[Model, ...]] = (
             Part(along="efc", p=1.0, unit=100.0, capacity=0.0, resistance=1.0),
         ),
         calendar=calendar.lfp_sony,
+        monotone=(),
         caveat="Temperature has no effect on its cycling loss: too little data.",
     ),
     Model(
@@ -197,6 +200,7 @@ MODELS: Final[tuple[Model, ...]] = (
             Part(law="sigmoid", along="efc", unit=1e5, k=0.479),
         ),
         calendar=calendar.nca_sony,
+        monotone=(),
         caveat="Not to be believed below 80 % at full depth: it has no knee.",
     ),
     Model(
@@ -297,6 +301,7 @@ MODELS: Final[tuple[Model, ...]] = (
         fitted=Fitted(temperature_c=(10.0, 60.0), depth=(0.1, 1.0), charge_c=1.0, discharge_c=1.0),
         parts=_losses(0.5, 0.5),
         calendar=calendar.nmc_denso,
+        monotone=(),
         caveat="Cycled around half charge only. Not monotone in SoC; below a SoC of about 2 % its "
         "calendar loss is negative. Its break-in is not included.",
         rises=True,
@@ -311,6 +316,7 @@ MODELS: Final[tuple[Model, ...]] = (
         fitted=Fitted(temperature_c=(0.0, 25.0), depth=(1.0, 1.0), charge_c=0.3, discharge_c=2.0),
         parts=_losses(0.651697743905278, 0.441996792536332, 1e4, 1e4),
         calendar=calendar.nmc_m50,
+        monotone=(),
         caveat="Depth and charge rate have no effect. Not monotone in SoC.",
     ),
     Model(
@@ -350,6 +356,7 @@ MODELS: Final[tuple[Model, ...]] = (
             Part(along="efc", p=0.526),
         ),
         calendar=calendar.lto,
+        monotone=(),
         caveat="Overestimates cycling loss below 60 °C. Capacity rises at first: the cell's does.",
         rises=True,
     ),

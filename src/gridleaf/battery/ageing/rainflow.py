@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def count(soc: Iterable[float], open_points: Iterable[float] = ()) -> tuple[Cycl
 def halves(open_points: Floats) -> Cycles:
     """What is still open at the end of a history, as half cycles."""
     points = [float(point) for point in open_points]
-    return _cycles(list(zip(points[:-1], points[1:], strict=True)), 0.5)
+    return _cycles(list(pairwise(points)), 0.5)
 
 
 def _cycles(swings: list[tuple[float, float]], weight: float) -> Cycles:
