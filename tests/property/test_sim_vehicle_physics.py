@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridleaf.battery.catalogue import load
+from gridleaf.battery.pack import named, usable_kwh
 from gridleaf.sim.vehicle import SimVehicle, advance, step
 
 SLACK = 1e-6
@@ -93,3 +95,45 @@ def test_the_closed_form_agrees_with_small_steps(
         soc = min(soc + rise, 1.0)
     assert exact.soc == pytest.approx(soc, abs=3e-3)
     assert imported == pytest.approx(total, abs=4e-3 * vehicle.capacity_kwh)
+
+
+@st.composite
+def packed(draw: st.DrawFn) -> SimVehicle:
+    """A vehicle with a pack of the catalogue, in any weather and health."""
+    battery = draw(st.sampled_from(sorted(load().packs)))
+    new_kwh = float(usable_kwh(named(battery)))
+    return SimVehicle(
+        id_token="X",
+        capacity_kwh=new_kwh * draw(st.floats(0.5, 1.0)),
+        soc=draw(st.floats(0, 1)),
+        charge_max_kw=draw(st.sampled_from([6.6, 22.0, 50.0])),
+        discharge_max_kw=draw(st.sampled_from([0.0, 10.0, 22.0])),
+        battery=battery,
+        temperature_c=draw(st.floats(-25, 50)),
+        ambient_c=draw(st.floats(-25, 40)),
+        limit_soc=draw(st.sampled_from([1.0, 0.8])),
+        ramp_kw_per_s=draw(st.sampled_from([1.5, math.inf])),
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(packed(), commands)
+def test_a_pack_stores_less_than_it_takes_and_keeps_its_limits(
+    vehicle: SimVehicle, told: list[tuple[float, float]]
+) -> None:
+    now = vehicle
+    for allowed_kw, dt_s in told:
+        before = now
+        now, got, gave = advance(now, allowed_kw, dt_s)
+        assert got >= 0
+        assert gave >= 0
+        assert (
+            min(before.soc, now.min_soc) - SLACK
+            <= now.soc
+            <= max(before.soc, now.limit_soc) + SLACK
+        )
+        assert -now.discharge_max_kw - SLACK <= now.power_kw <= now.charge_max_kw + SLACK
+        cells = (now.soc - before.soc) * now.capacity_kwh
+        assert cells <= got - gave + SLACK
+        lowest = min(before.temperature_c, now.ambient_c)
+        assert lowest - SLACK <= now.temperature_c < 70
