@@ -219,12 +219,12 @@ def same_token(id_token: str) -> str:
 class Vehicle(_Frozen):
     """A vehicle known to the site, recognised by its ``id_token``; unknown ones use the defaults.
 
-    The case of the letters of a token means nothing. ``battery`` is a name of the catalogue
-    (``gridleaf battery packs``). ``capacity_kwh`` is the usable energy when new; what sessions measure is
-    learnt beside it. ``battery_since`` is the day from which the battery is in use.
-    ``discharge_kwh_per_year`` and ``discharge_kwh_total`` are what it may give at the grid side; where
-    health is predicted to be below ``soh_floor`` by ``soh_floor_on`` it gives nothing more.
-    ``driver_share`` is the driver's part of what a session with V2G has saved.
+    The case of the letters of a token means nothing. ``capacity_kwh`` is the usable energy when new;
+    what sessions measure is learnt beside it. ``battery_since`` is the day from which the battery is
+    in use. ``discharge_kwh_per_year`` and ``discharge_kwh_total`` are what it may give at the grid
+    side; where health is predicted to be below ``soh_floor`` by ``soh_floor_on`` it gives nothing more.
+    ``driver_share`` is the driver's part of what a session with V2G has saved. ``battery`` is a name of
+    the catalogue (``gridleaf battery packs``).
     """
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]
