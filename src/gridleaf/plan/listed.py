@@ -74,36 +74,53 @@ def _insert(
 
 
 @compiled
+def _left(values: Any, first: int, last: int) -> None:
+    """Move the values behind ``first`` up to ``last`` one to the left."""
+    part = values[first : last + 1]
+    for n in range(len(part) - 1):
+        part[n] = part[n + 1]
+
+
+@compiled
+def _right(values: Any, first: int, last: int) -> None:
+    """Move the values from ``first`` to before ``last`` one to the right."""
+    part = values[first : last + 1]
+    for n in range(len(part) - 1, 0, -1):
+        part[n] = part[n - 1]
+
+
+@compiled
 def _raise(
     slopes: Floats, lengths: Floats, tags: Ints, low: int, high: int, at: int, x: float, by: float
 ) -> Any:
     """Raise the slopes of the next ``x`` kWh from the piece ``at`` on: where it ends, the new bounds."""
-    while x > TINY and at < high:
-        length = lengths[at]
+    end = at
+    while x > TINY and end < high:
+        length = lengths[end]
         if length > x + TINY:  # the end lies inside this piece: two of it
-            if at - low < high - at:
+            if end - low < high - end:
                 low -= 1
-                for to in range(low, at):
-                    slopes[to], lengths[to], tags[to] = (
-                        slopes[to + 1],
-                        lengths[to + 1],
-                        tags[to + 1],
-                    )
+                _left(slopes, low, end)
+                _left(lengths, low, end)
+                _left(tags, low, end)
                 at -= 1
+                end -= 1
             else:
-                for to in range(high, at, -1):
-                    slopes[to], lengths[to], tags[to] = (
-                        slopes[to - 1],
-                        lengths[to - 1],
-                        tags[to - 1],
-                    )
+                _right(slopes, end, high)
+                _right(lengths, end, high)
+                _right(tags, end, high)
                 high += 1
-            lengths[at] = x
-            lengths[at + 1] = length - x
-            length = x
-        slopes[at] += by
+            lengths[end] = x
+            lengths[end + 1] = length - x
+            end += 1
+            break
         x -= length
-        at += 1
+        end += 1
+    if end > at and by != 0.0:
+        raised = slopes[at:end]
+        for n in range(len(raised)):
+            raised[n] += by
+    at = end
     return at, low, high
 
 
@@ -192,19 +209,21 @@ def _optimum(
                 high = _cut(lengths, low, high, top - most)
                 top = most
             if holding:
-                at, energy = low, bottom
-                for w in range(levels):
+                at, energy, w = low, bottom, 0
+                while w < levels and more[row, SLOPES + levels + 1 + w] < top:
                     level = more[row, SLOPES + levels + 1 + w]
-                    by = more[row, SLOPES + w] * step_h[t]
                     if level > energy:
+                        by = more[row, SLOPES + w] * step_h[t]
                         at, low, high = _raise(
                             slopes, lengths, tags, low, high, at, level - energy, by
                         )
                         energy = level
-                by = more[row, SLOPES + levels] * step_h[t]
-                if by != 0.0:
-                    for rest in range(at, high):
-                        slopes[rest] += by
+                    w += 1
+                by = more[row, SLOPES + w] * step_h[t]
+                if by != 0.0 and high > at:
+                    rest = slopes[at:high]
+                    for n in range(len(rest)):
+                        rest[n] += by
         then = int(more[row, NEXT])
         if then < 0:
             break
