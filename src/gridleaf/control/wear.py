@@ -31,16 +31,16 @@ def wear_of(
 ) -> Wear | None:
     """The price for a vehicle with this pack; None where nobody knows how its cells age.
 
-    Expected is a day on which it is discharged from what it has to the lowest that it may be, and
-    charged to what it wants: where depth counts, that is the dearest kWh. Everything is rounded, so that
-    a price is made once for many cycles.
+    Expected is a day on which it is discharged from what it came with to the lowest that it may be, and
+    charged to what it wants: where depth counts, that is the dearest kWh. So the price stays the same
+    while it gives. Everything is rounded, and a price is made once for many cycles.
 
     Parameters
     ----------
     new_kwh
         Usable when new.
     leaves_kwh, comes_kwh, lowest_kwh
-        Energies that it wants, has, and keeps.
+        Energies that it wants, came with, and keeps.
     charge_kw, discharge_kw
         At the cells.
     """
