@@ -81,17 +81,17 @@ SUM_U2: Final = 18
 SUM_U3: Final = 19
 SUM_V: Final = 20
 SUM_V2: Final = 21
-COLD: Final = 22
-HOT: Final = 23
-SUM_RATE: Final = 24
-RATE: Final = 27
-PIECE: Final = 30
+OUT_H: Final = 22
+SUM_RATE: Final = 23
+RATE: Final = 26
+PIECE: Final = 29
 UNKNOWN: Final = -1.0
 """A piece is a row of these: where it began, its last sample, sums over its time [h], the last rates.
 
 ``ANCHOR`` is UNKNOWN before the first sample. ``ANCHOR``, ``SOC``, ``LOW``, ``HIGH`` and ``THROUGHPUT``
 are of SoC as it came, the rest of scaled SoC. Temperatures are [°C], their sums around 25 °C. ``CUBE``
-is of SoC around a half; ``U`` and ``V`` are SoC and its root over the cube of temperature.
+is of SoC around a half; ``U`` and ``V`` are SoC and its root over the cube of temperature. ``OUT_H``:
+hours at which temperature is outside the fitted range.
 """
 
 ANY: Final = 0
@@ -116,14 +116,18 @@ LEAST_CAPACITY: Final = 0.05
 
 TABLE_RATES: Final = 3
 LOW_CELLS: Final = 8
-SOC_CELLS: Final = 8 + 438
+FINE_CELLS: Final = 48
+EVEN_CELLS: Final = 49
+SOC_CELLS: Final = 8 + 48 + 49
 FINE: Final = KNOT / 8.0
+EVEN_FROM: Final = FIRST_KNOT + 6.0 * KNOT
 COLDEST_C: Final = -50.0
 HOTTEST_C: Final = 90.0
 CELL_C: Final = 2.0
 TEMPERATURE_CELLS: Final = 70
 COEFFICIENTS: Final = 16
-"""The table of rates: SoC up to the second knot of an open-circuit voltage by its root, then evenly."""
+"""The table of rates over SoC: by its root up to :data:`FIRST_KNOT`, where an anode empties; then eight
+cells, and from :data:`EVEN_FROM` one cell, between each two knots of an open-circuit voltage."""
 
 
 # -- growth --
@@ -416,7 +420,7 @@ def _count(piece: Any, limits: Any, q: float, limited: bool, outside: Any) -> No
     wrong = limited
     if limited:
         outside[OUT_RATE] += h
-    if piece[COLD] < limits[0] - TINY or piece[HOT] > limits[1] + TINY:
+    if piece[OUT_H] > 0.0:
         outside[OUT_TEMPERATURE] += h
         wrong = True
     if depth > SHALLOW and (depth < limits[2] - TINY or depth > limits[3] + TINY):
@@ -447,9 +451,11 @@ def _cubic(m: Any, x: Any, w: Any) -> Any:
 @inlined
 def _cell(soc: float) -> Any:
     """Place of a SoC in the table: its cell, and how far through it."""
-    if soc < FIRST_KNOT:
-        return LOW_CELLS * math.sqrt(soc / FIRST_KNOT)
-    return LOW_CELLS + (soc - FIRST_KNOT) * (1.0 / FINE)
+    if soc >= EVEN_FROM:
+        return LOW_CELLS + FINE_CELLS + (soc - EVEN_FROM) * (1.0 / KNOT)
+    if soc >= FIRST_KNOT:
+        return LOW_CELLS + (soc - FIRST_KNOT) * (1.0 / FINE)
+    return LOW_CELLS * math.sqrt(soc / FIRST_KNOT)
 
 
 @inlined
@@ -458,7 +464,8 @@ def _look_up(table: Any, soc: float, temperature_c: float, rate: int) -> float:
     x = _cell(soc)
     w = min((temperature_c - COLDEST_C) * (1.0 / CELL_C), TEMPERATURE_CELLS - 1e-9)
     i, j = int(x), int(w)
-    return float(_cubic(table[i, j, rate], np.float32(x - i), np.float32(w - j)))
+    place = i * TEMPERATURE_CELLS + j
+    return float(_cubic(table[rate, place], np.float32(x - i), np.float32(w - j)))
 
 
 @compiled
@@ -488,6 +495,7 @@ def carry(
     rates = np.empty((PARTS, 3))
     scaled = np.empty(steps + 1)
     warm = np.empty(steps + 1)
+    clock = np.cumsum(hours) - hours
     for n in range(soc.shape[0]):
         p = piece_out[n]
         p[:] = piece_in[n]
@@ -498,11 +506,11 @@ def carry(
             p[TEMPERATURE] = temperature_c[n, 0]
             _begin(p, table, rates_of)
         while begin < steps:
-            end, ended = _until(p, hours, soc[n], temperature_c[n], begin)
+            end, ended = _until(p, clock, soc[n], begin)
             q = max(capacity[n], LEAST_CAPACITY)
             if end > begin:
                 h, s, t = hours[begin:end], soc[n][begin:end], temperature_c[n][begin:end]
-                _extend(code, p, table, rates_of, q, h, s, t, scaled, warm)
+                _extend(code, p, table, rates_of, limits, q, h, s, t, scaled, warm)
             if ended:
                 full = 0.5 * q * p[SWING]
                 limited = _rates(code, p, laws, q, rates)
@@ -523,37 +531,65 @@ def _begin(p: Any, table: Any, rates_of: int) -> None:
     p[LOW] = p[HIGH] = p[ANCHOR]
     for m in range(HOURS, RATE):
         p[m] = 0.0
-    p[COLD] = p[HOT] = p[TEMPERATURE]
     for rate in range(rates_of):
         p[RATE + rate] = _look_up(table, p[ANCHOR], p[TEMPERATURE], rate)
 
 
 @inlined
-def _until(p: Any, hours: Any, soc: Any, temperature_c: Any, begin: int) -> tuple[int, bool]:
-    """How many samples still belong to the piece, and whether it then ends."""
-    h, was, travelled, direction = p[HOURS], p[SOC], p[THROUGHPUT], p[DIRECTION]
-    low, high, cold, hot = p[LOW], p[HIGH], p[COLD], p[HOT]
+def _until(p: Any, clock: Any, soc: Any, begin: int) -> tuple[int, bool]:
+    """How many samples still belong to the piece, and whether it then ends.
+
+    ``clock`` are the hours before each step. Most pieces end by their time, and what they travel
+    is a sum; only where it may be too much is each turning point looked at.
+    """
+    steps = soc.shape[0]
+    last = PIECE_H + TINY - p[HOURS] + clock[begin]
     end = begin
-    ended = False
-    while end < soc.shape[0]:
-        change = soc[end] - was
-        if h > PIECE_H + TINY or (travelled > 2.0 * PIECE_EFC and change * direction < 0.0):
-            ended = True
-            break
-        h += hours[end]
-        travelled += abs(change)
-        if change != 0.0:
-            direction = change
-        was = soc[end]
-        low = was if was < low else low
-        high = was if was > high else high
-        warm = temperature_c[end]
-        cold = warm if warm < cold else cold
-        hot = warm if warm > hot else hot
+    while end < steps and clock[end] <= last:
         end += 1
-    p[HOURS], p[THROUGHPUT], p[DIRECTION] = h, travelled, direction
-    p[LOW], p[HIGH], p[COLD], p[HOT] = low, high, cold, hot
+    s = soc[begin:end]
+    travelled = p[THROUGHPUT]
+    if end > begin:
+        travelled += abs(s[0] - p[SOC])
+    for k in range(1, end - begin):
+        travelled += abs(s[k] - s[k - 1])
+    ended = end < steps
+    if travelled > 2.0 * PIECE_EFC:
+        travelled, direction, was = p[THROUGHPUT], p[DIRECTION], p[SOC]
+        for k in range(end - begin):
+            change = s[k] - was
+            if travelled > 2.0 * PIECE_EFC and change * direction < 0.0:
+                end = begin + k
+                ended = True
+                break
+            travelled += abs(change)
+            direction = change if change != 0.0 else direction
+            was = s[k]
+    p[THROUGHPUT] = travelled
     return end, ended
+
+
+@inlined
+def _note(p: Any, soc: Any) -> None:
+    """The last direction of SoC, its lowest and its highest."""
+    k = len(soc) - 1
+    while k > 0 and soc[k] == soc[k - 1]:
+        k -= 1
+    change = soc[k] - (soc[k - 1] if k > 0 else p[SOC])
+    if change != 0.0:
+        p[DIRECTION] = change
+    # Two chains each: a minimum has to wait for the one before it.
+    low, high = p[LOW], p[HIGH]
+    other_low, other_high = low, high
+    for k in range(len(soc) // 2):
+        a, b = soc[2 * k], soc[2 * k + 1]
+        low = a if a < low else low
+        high = a if a > high else high
+        other_low = b if b < other_low else other_low
+        other_high = b if b > other_high else other_high
+    end = soc[len(soc) - 1]
+    p[LOW] = min(low, other_low, end)
+    p[HIGH] = max(high, other_high, end)
 
 
 @inlined
@@ -562,6 +598,7 @@ def _extend(
     p: Any,
     table: Any,
     rates_of: int,
+    limits: Any,
     q: float,
     hours: Any,
     soc: Any,
@@ -571,7 +608,9 @@ def _extend(
 ) -> None:
     """Some steps more: both ends of each weigh half of it."""
     steps = len(hours)
+    _note(p, soc)
     anchor, worn = p[ANCHOR], 1.0 / q
+    cold, hot = limits[0] - TINY - 25.0, limits[1] + TINY - 25.0
     scaled[0] = _scaled(p[SOC], anchor, q)
     warm[0] = p[TEMPERATURE] - 25.0
     for k in range(steps):
@@ -590,14 +629,18 @@ def _extend(
         charging_h += h * up
         discharged -= moved * down
         discharging_h += h * down
-    sum_s = sum_t = sum_t2 = sum_t3 = 0.0
+    time = out = sum_s = sum_t = sum_t2 = sum_t3 = 0.0
     for k in range(steps):
         half = 0.5 * hours[k]
         a, b = t0[k], t1[k]
+        time += hours[k]
+        out += hours[k] * ((b < cold) | (b > hot))
         sum_s += half * (s0[k] + s1[k])
         sum_t += half * (a + b)
         sum_t2 += half * (a * a + b * b)
         sum_t3 += half * (a * a * a + b * b * b)
+    p[HOURS] += time
+    p[OUT_H] += out
     p[SWING] += swing
     p[CHARGED] += charged
     p[CHARGING_H] += charging_h

@@ -196,7 +196,7 @@ def _marginal(
         pieces[..., place] = value
     if model.code == kernel.NCA_SONY:
         pieces[..., kernel.SUM_U : kernel.SUM_V] = (soc * stretch)[..., None] ** [1.0, 2.0, 3.0]
-        pieces[..., kernel.SUM_V : kernel.COLD] = (np.sqrt(soc) * stretch)[..., None] ** [1.0, 2.0]
+        pieces[..., kernel.SUM_V : kernel.OUT_H] = (np.sqrt(soc) * stretch)[..., None] ** [1.0, 2.0]
     for place, rate in enumerate(model.calendar(soc, temperature + KELVIN)):
         pieces[..., kernel.SUM_RATE + place] = rate
     loss = np.empty(wide)
