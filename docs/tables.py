@@ -42,9 +42,9 @@ PAGES = (
     "reference/commands.md",
     "reference/ocpp.md",
     "reference/catalogue.md",
-    "reference/cells.md",
     "how-to/api.md",
     "concepts/planning.md",
+    "reference/cells.md",
     "validation.md",
 )
 PART = re.compile(r"<!-- generated: (?P<name>[^>]+?) -->\n.*?<!-- end -->", re.DOTALL)

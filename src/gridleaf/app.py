@@ -14,6 +14,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from gridleaf.battery.catalogue import catalogue, unknown
+from gridleaf.control.wear import usual_wear_per_kwh
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import ConfigError, GridleafError, StoreUnavailable
 from gridleaf.domain.site import Server, SiteConfig
@@ -165,6 +166,8 @@ def _check_batteries(site: SiteConfig) -> None:
     for where, battery in named:
         if battery is not None and battery not in known.packs:
             raise ConfigError(f"{where}.battery", str(unknown(battery, "battery", known.packs)))
+    for vehicle in site.vehicles:
+        usual_wear_per_kwh(vehicle, site.defaults, 1.0)  # so that no cycle waits for the compiler
 
 
 def _check_certificates(site: SiteConfig) -> None:

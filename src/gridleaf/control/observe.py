@@ -370,7 +370,7 @@ def _session(
             new_kwh=vehicle.capacity_kwh if vehicle is not None else capacity,
             soh=1.0 if vehicle is None else live.batteries.soh(vehicle, at),
             leaves_kwh=min(target, ceiling),
-            comes_kwh=min(energy, ceiling),
+            comes_kwh=min(arrival, ceiling),
             lowest_kwh=min(reserve, ceiling),
             charge_kw=charge_max * into,
             discharge_kw=config.discharge_max_kw / out_of,

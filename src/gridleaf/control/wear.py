@@ -6,11 +6,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gridleaf.control.types import Wear
-from gridleaf.domain.site import Defaults
+from gridleaf.domain.site import Defaults, Vehicle
 
 if TYPE_CHECKING:
     from gridleaf.battery.wear import WearPrice
 
+USUAL_KW, USUAL_EFFICIENCY = 11.0, 0.93
 LEAST_C = 0.02
 """Slower than this nothing is taken to charge or discharge, as a share of the capacity [1/h]."""
 
@@ -30,16 +31,16 @@ def wear_of(
 ) -> Wear | None:
     """The price for a vehicle with this pack; None where nobody knows how its cells age.
 
-    Expected is a day on which it is discharged from what it has to the lowest that it may be, and
-    charged to what it wants: where depth counts, that is the dearest kWh. Everything is rounded, so that
-    a price is made once for many cycles.
+    Expected is a day on which it is discharged from what it came with to the lowest that it may be, and
+    charged to what it wants: where depth counts, that is the dearest kWh. So the price stays the same
+    while it gives. Everything is rounded, and a price is made once for many cycles.
 
     Parameters
     ----------
     new_kwh
         Usable when new.
     leaves_kwh, comes_kwh, lowest_kwh
-        Energies that it wants, has, and keeps.
+        Energies that it wants, came with, and keeps.
     charge_kw, discharge_kw
         At the cells.
     """
@@ -75,6 +76,34 @@ def wear_of(
         model=name,
         notes=price.notes,
     )
+
+
+def usual_wear_per_kwh(vehicle: Vehicle, defaults: Defaults, soh: float) -> float:
+    """What a kWh that a vehicle gives wears, on a day on which nothing is known of its session."""
+    if vehicle.wear_per_kwh is not None:
+        return vehicle.wear_per_kwh
+    target, reserve = (
+        usual if own is None else own
+        for own, usual in (
+            (vehicle.target_soc, defaults.target_soc),
+            (vehicle.reserve_soc, defaults.reserve_soc),
+        )
+    )
+    found = None
+    if vehicle.battery is not None:
+        found = wear_of(
+            vehicle.battery,
+            defaults,
+            new_kwh=vehicle.capacity_kwh,
+            soh=soh,
+            leaves_kwh=target * vehicle.capacity_kwh,
+            comes_kwh=(target + reserve) / 2 * vehicle.capacity_kwh,
+            lowest_kwh=reserve * vehicle.capacity_kwh,
+            charge_kw=vehicle.charge_max_kw or USUAL_KW,
+            discharge_kw=vehicle.discharge_max_kw or USUAL_KW,
+            discharge_efficiency=USUAL_EFFICIENCY,
+        )
+    return defaults.wear_per_kwh if found is None else found.discharge_per_kwh
 
 
 @lru_cache(maxsize=4096)

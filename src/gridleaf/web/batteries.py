@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gridleaf.control.batteries import trusted
+from gridleaf.control.wear import usual_wear_per_kwh
 from gridleaf.domain.site import Vehicle, same_token
 from gridleaf.store.port import HealthRecord
 from gridleaf.web.port import Platform
@@ -52,12 +53,11 @@ async def battery_view(
 ) -> BatteryView:
     """One battery, by the newest record of it."""
     given_kwh = await platform.store.discharged_kwh(vehicle.id_token)
-    wear = vehicle.wear_per_kwh
-    if wear is None:
-        wear = platform.site.defaults.wear_per_kwh
     nominal = vehicle.capacity_kwh
     if record is not None and record.nominal_kwh != nominal:
         record = None
+    health = 1.0 if record is None else record.capacity_kwh / nominal
+    wear = usual_wear_per_kwh(vehicle, platform.site.defaults, health)
     return BatteryView(
         id_token=vehicle.id_token,
         name=vehicle.name,

@@ -13,11 +13,14 @@ from gridleaf.control.accounts import Accounts
 from gridleaf.control.decide import decide
 from gridleaf.control.explain import as_text, explain
 from gridleaf.control.live import LiveSite
+from gridleaf.control.observe import Imposed, observe
 from gridleaf.control.problem import build
-from gridleaf.control.session import LiveSession
-from gridleaf.control.types import SiteState, Wear, state_from_json, state_to_json
+from gridleaf.control.session import LiveSession, take_soc
+from gridleaf.control.types import SessionState, SiteState, Wear, state_from_json, state_to_json
+from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import Vehicle
 from unit.control.test_batteries import observed
+from unit.control.test_observe import plugged
 
 LEAF = "nissan-leaf-40"
 MODEL = "NMC_Gr_50Ah_B1"
@@ -138,3 +141,28 @@ def test_a_vehicle_that_is_charged_late_is_credited_the_life_it_keeps() -> None:
     assert books.total.wear_cost == 0.0
     assert books.total.life_cost == books.total.dwell_cost
     assert live.sessions["s1"].life_eur == pytest.approx(books.total.dwell_cost)
+
+
+def test_the_price_stays_the_same_while_a_vehicle_gives() -> None:
+    known = vehicle(battery=LEAF)
+    live, _ = plugged(0.8, vehicles=known)
+    first = _seen(live)
+    (session_of,) = live.sessions.values()
+    take_soc(session_of, 0.45, NOON)
+    later = _seen(live)
+    assert later.energy_kwh < first.energy_kwh
+    assert later.wear_per_kwh == first.wear_per_kwh
+
+
+def _seen(live: LiveSite) -> SessionState:
+    seen = observe(
+        live,
+        at=NOON,
+        policy="v2g",
+        measurement=SiteMeasurement(measured_at=NOON, grid_kw=3.0),
+        imposed=Imposed(),
+        peak_so_far_kw=0.0,
+        outlook=outlook(),
+    )
+    (found,) = (e.session for e in seen.evses if e.session is not None)
+    return found

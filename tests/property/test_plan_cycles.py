@@ -84,7 +84,7 @@ def test_the_cycles_of_a_closed_day_go_down_as_far_as_it_does(path: list[int]) -
 
 def depth_loss(depth: Floats) -> Floats:
     """Loss of life by one cycle: Xu, Zhao, Zheng, Litvinov, Kirschen 2018, arXiv 1707.04567."""
-    return 5.24e-4 * depth**2.03
+    return np.asarray(5.24e-4 * depth**2.03)
 
 
 CAPACITY_KWH = 40.0
