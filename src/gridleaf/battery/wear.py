@@ -133,6 +133,8 @@ class WearPrice:
     other_eur_per_h, other_by_depth_eur_per_h
         What no decision is charged with, where discharge or where depth has a price: cycling by
         driving and charging, and what the dwell price lacks along the expected day.
+    rest_eur_per_h
+        What an hour of the expected day costs in all, but for what is given back.
     soc, rate_eur_per_h
         The dwell price before it was made convex.
     hull_below_eur_per_h, fit_error_eur_per_h
@@ -149,6 +151,7 @@ class WearPrice:
     depth_eur_per_kwh: Floats
     other_eur_per_h: float
     other_by_depth_eur_per_h: float
+    rest_eur_per_h: float
     soc: Floats
     rate_eur_per_h: Floats
     hull_below_eur_per_h: float
@@ -312,6 +315,7 @@ def marginal(
         / worth.capacity_kwh,
         other_eur_per_h=0.0,
         other_by_depth_eur_per_h=0.0,
+        rest_eur_per_h=0.0,
         soc=soc,
         rate_eur_per_h=rate,
         hull_below_eur_per_h=float((rate - hull).max()),
@@ -324,6 +328,7 @@ def marginal(
         price,
         other_eur_per_h=(loss - price.cost_eur(day.step_h, energy, given)) / hours,
         other_by_depth_eur_per_h=(loss - price.cost_by_depth_eur(day.step_h, energy)) / hours,
+        rest_eur_per_h=(loss - discharge * given) / hours,
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
-from gridleaf.battery.budget import Budget, PredictedFade, allowed_discharge_kwh
+from gridleaf.battery.budget import Budget, allowed_discharge_kwh
 from gridleaf.battery.health import Estimate, Sweep, informed, prior, update
 from gridleaf.control.session import LiveSession
-from gridleaf.domain.site import Evse, Vehicle, same_token
+from gridleaf.control.wear import predicted_fade
+from gridleaf.domain.site import Defaults, Evse, Vehicle, same_token
 from gridleaf.store.port import HealthRecord
 
 DOUBTFUL = frozenset(
@@ -47,15 +48,12 @@ class Batteries:
         The newest record by vehicle (:func:`~gridleaf.domain.site.same_token`).
     given
         What each vehicle with a budget has given.
-    fade
-        What an ageing model predicts for a vehicle, where one is asked.
     """
 
     def __init__(self, timezone: str) -> None:
         self._zone = ZoneInfo(timezone)
         self.latest: dict[str, HealthRecord] = {}
         self.given: dict[str, Given] = {}
-        self.fade: dict[str, PredictedFade] = {}
 
     def restore(self, records: Iterable[HealthRecord]) -> None:
         self.latest = {record.vehicle: record for record in records}
@@ -87,7 +85,7 @@ class Batteries:
     def soh(self, vehicle: Vehicle, at: datetime) -> float:
         """Relative capacity, as sessions have shown it, or else as age and model suggest."""
         record = self.health(vehicle, at)
-        known = estimate_of(record) if record is not None else _prior(vehicle, at)
+        known = estimate_of(record) if record is not None else expected(vehicle, at)
         return min(known.capacity_kwh / vehicle.capacity_kwh, 1.0)
 
     def _record(self, vehicle: Vehicle) -> HealthRecord | None:
@@ -110,7 +108,7 @@ class Batteries:
             sweep,
             session_id=session.session_id,
             nominal_kwh=vehicle.capacity_kwh,
-            begin=_prior(vehicle, sweep.at),
+            begin=expected(vehicle, sweep.at),
         )
 
     def learnt(self, record: HealthRecord) -> None:
@@ -127,7 +125,7 @@ class Batteries:
         self.given[same_token(vehicle.id_token)] = Given(year, year_kwh, total_kwh)
 
     def left_kwh(
-        self, vehicle: Vehicle, giving_kwh: float, at: datetime
+        self, vehicle: Vehicle, defaults: Defaults, giving_kwh: float, at: datetime
     ) -> tuple[float | None, str]:
         """What a vehicle may still give [kWh] and what bounds it; None is no bound.
 
@@ -137,6 +135,7 @@ class Batteries:
         given = self.given.get(name, Given(0, 0.0, 0.0))
         this_year = given.year_kwh if given.year == at.astimezone(self._zone).year else 0.0
         record = self.health(vehicle, at) if vehicle.soh_floor is not None else None
+        soh = None if record is None else record.capacity_kwh / record.nominal_kwh
         return allowed_discharge_kwh(
             Budget(
                 per_year_kwh=vehicle.discharge_kwh_per_year,
@@ -147,8 +146,8 @@ class Batteries:
             year_kwh=this_year + giving_kwh,
             total_kwh=given.total_kwh + giving_kwh,
             at=at,
-            soh=None if record is None else record.capacity_kwh / record.nominal_kwh,
-            fade=self.fade.get(name),
+            soh=soh,
+            fade=None if soh is None else predicted_fade(vehicle, defaults, soh),
         )
 
 
@@ -191,7 +190,7 @@ def next_record(
 
 def trusted(record: HealthRecord, vehicle: Vehicle, at: datetime) -> bool:
     """Whether an estimate knows more than age and model do."""
-    return informed(estimate_of(record), _prior(vehicle, at))
+    return informed(estimate_of(record), expected(vehicle, at))
 
 
 def sweep_of(session: LiveSession, evse: Evse) -> Sweep | None:
@@ -228,7 +227,8 @@ def estimate_of(record: HealthRecord) -> Estimate:
     )
 
 
-def _prior(vehicle: Vehicle, at: datetime) -> Estimate:
+def expected(vehicle: Vehicle, at: datetime) -> Estimate:
+    """What is known of a vehicle's battery before its sessions tell anything: by its age."""
     made = vehicle.battery_since
     return prior(
         vehicle.capacity_kwh, at, None if made is None else datetime.combine(made, time(), UTC)

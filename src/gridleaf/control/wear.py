@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from gridleaf.battery.budget import PredictedFade
 from gridleaf.control.types import Wear
 from gridleaf.domain.site import Defaults, Vehicle
 
@@ -14,9 +15,74 @@ if TYPE_CHECKING:
 USUAL_KW, USUAL_EFFICIENCY = 11.0, 0.93
 LEAST_C = 0.02
 """Slower than this nothing is taken to charge or discharge, as a share of the capacity [1/h]."""
+_YEAR_H = 8766.0
 
 
-def wear_of(
+def wear_of(battery: str, defaults: Defaults, **expected: float) -> Wear | None:
+    """The price for a session of a vehicle with this pack, see :func:`_priced`."""
+    found = _priced(battery, defaults, **expected)
+    if found is None:
+        return None
+    name, price = found
+    return Wear(
+        discharge_per_kwh=price.discharge_eur_per_kwh,
+        levels_kwh=tuple(price.dwell_kwh.tolist()),
+        per_kwh_h=tuple(price.dwell_eur_per_kwh_h.tolist()),
+        soh=round(expected["soh"], 3),
+        model=name,
+        notes=price.notes,
+    )
+
+
+def usual_wear_per_kwh(vehicle: Vehicle, defaults: Defaults, soh: float) -> float:
+    """What a kWh that a vehicle gives wears, on a day on which nothing is known of its session."""
+    if vehicle.wear_per_kwh is not None:
+        return vehicle.wear_per_kwh
+    found = _usual(vehicle, defaults, soh)
+    return defaults.wear_per_kwh if found is None else found.discharge_eur_per_kwh
+
+
+def predicted_fade(vehicle: Vehicle, defaults: Defaults, soh: float) -> PredictedFade | None:
+    """What the model of a vehicle's cells expects of a usual day; None where nobody knows its cells.
+
+    The rates of today: most cells fade more slowly the older they are, so it errs towards caution.
+    """
+    found = _usual(vehicle, defaults, soh)
+    if found is None:
+        return None
+    worth = defaults.battery_price_per_kwh * vehicle.capacity_kwh / (1.0 - defaults.end_of_life_soh)
+    return PredictedFade(
+        per_year=found.rest_eur_per_h * _YEAR_H / worth,
+        per_kwh=found.discharge_eur_per_kwh / worth,
+    )
+
+
+def _usual(vehicle: Vehicle, defaults: Defaults, soh: float) -> WearPrice | None:
+    target, reserve = (
+        usual if own is None else own
+        for own, usual in (
+            (vehicle.target_soc, defaults.target_soc),
+            (vehicle.reserve_soc, defaults.reserve_soc),
+        )
+    )
+    if vehicle.battery is None:
+        return None
+    found = _priced(
+        vehicle.battery,
+        defaults,
+        new_kwh=vehicle.capacity_kwh,
+        soh=soh,
+        leaves_kwh=target * vehicle.capacity_kwh,
+        comes_kwh=(target + reserve) / 2 * vehicle.capacity_kwh,
+        lowest_kwh=reserve * vehicle.capacity_kwh,
+        charge_kw=vehicle.charge_max_kw or USUAL_KW,
+        discharge_kw=vehicle.discharge_max_kw or USUAL_KW,
+        discharge_efficiency=USUAL_EFFICIENCY,
+    )
+    return None if found is None else found[1]
+
+
+def _priced(
     battery: str,
     defaults: Defaults,
     *,
@@ -28,8 +94,8 @@ def wear_of(
     charge_kw: float,
     discharge_kw: float,
     discharge_efficiency: float,
-) -> Wear | None:
-    """The price for a vehicle with this pack; None where nobody knows how its cells age.
+) -> tuple[str, WearPrice] | None:
+    """The model and the price for a vehicle with this pack; None where nobody knows how its cells age.
 
     Expected is a day on which it is discharged from what it came with to the lowest that it may be, and
     charged to what it wants: where depth counts, that is the dearest kWh. So the price stays the same
@@ -51,7 +117,7 @@ def wear_of(
     def rate(power_kw: float) -> float:
         return max(round(power_kw / new_kwh, 2), LEAST_C)
 
-    found = _price(
+    return _price(
         battery,
         new_kwh,
         defaults.battery_price_per_kwh,
@@ -65,45 +131,6 @@ def wear_of(
         rate(discharge_kw),
         discharge_efficiency,
     )
-    if found is None:
-        return None
-    name, price = found
-    return Wear(
-        discharge_per_kwh=price.discharge_eur_per_kwh,
-        levels_kwh=tuple(price.dwell_kwh.tolist()),
-        per_kwh_h=tuple(price.dwell_eur_per_kwh_h.tolist()),
-        soh=round(soh, 3),
-        model=name,
-        notes=price.notes,
-    )
-
-
-def usual_wear_per_kwh(vehicle: Vehicle, defaults: Defaults, soh: float) -> float:
-    """What a kWh that a vehicle gives wears, on a day on which nothing is known of its session."""
-    if vehicle.wear_per_kwh is not None:
-        return vehicle.wear_per_kwh
-    target, reserve = (
-        usual if own is None else own
-        for own, usual in (
-            (vehicle.target_soc, defaults.target_soc),
-            (vehicle.reserve_soc, defaults.reserve_soc),
-        )
-    )
-    found = None
-    if vehicle.battery is not None:
-        found = wear_of(
-            vehicle.battery,
-            defaults,
-            new_kwh=vehicle.capacity_kwh,
-            soh=soh,
-            leaves_kwh=target * vehicle.capacity_kwh,
-            comes_kwh=(target + reserve) / 2 * vehicle.capacity_kwh,
-            lowest_kwh=reserve * vehicle.capacity_kwh,
-            charge_kw=vehicle.charge_max_kw or USUAL_KW,
-            discharge_kw=vehicle.discharge_max_kw or USUAL_KW,
-            discharge_efficiency=USUAL_EFFICIENCY,
-        )
-    return defaults.wear_per_kwh if found is None else found.discharge_per_kwh
 
 
 @lru_cache(maxsize=4096)

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import FastAPI, Header, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.exceptions import HTTPException
 
 from gridleaf.domain.clock import Clock, RealClock
 from gridleaf.domain.errors import StoreUnavailable
@@ -19,7 +20,7 @@ from gridleaf.web.auth import Accounts
 from gridleaf.web.console import Console, mount, running
 from gridleaf.web.metrics import SiteCollector
 from gridleaf.web.port import Platform
-from gridleaf.web.problems import BodyLimit
+from gridleaf.web.problems import BodyLimit, refused
 
 
 def create_app(
@@ -57,6 +58,8 @@ def create_app(
             registry.unregister(collector)
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
+    # a path with a line break fits no mount: the API's errors look alike there too
+    app.add_exception_handler(HTTPException, refused)
     app.state.platform = platform
     app.state.accounts = accounts
 

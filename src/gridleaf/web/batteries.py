@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gridleaf.control.batteries import trusted
+from gridleaf.control.batteries import estimate_of, expected, trusted
 from gridleaf.control.wear import usual_wear_per_kwh
 from gridleaf.domain.site import Vehicle, same_token
 from gridleaf.store.port import HealthRecord
@@ -17,7 +17,8 @@ from gridleaf.web.port import Platform
 class BatteryView:
     """One vehicle's battery. Capacities and the 90 % band in kWh; health 0..1 of what it was new.
 
-    What is null was not measured yet. ``planned_with`` tells whether the control loop uses the measured
+    Before the first session counts they are what the battery's age suggests, and ``measured_at`` is null.
+    ``planned_with`` tells whether the control loop uses the measured
     capacity where the vehicle itself tells none: once sessions have taught more than age and model did. ``discharged_kwh`` and its
     ``wear_cost`` are of the sessions that are over.
     """
@@ -25,12 +26,12 @@ class BatteryView:
     id_token: str
     name: str
     nominal_kwh: float
-    capacity_kwh: float | None = None
-    low_kwh: float | None = None
-    high_kwh: float | None = None
-    soh: float | None = None
-    soh_low: float | None = None
-    soh_high: float | None = None
+    capacity_kwh: float
+    low_kwh: float
+    high_kwh: float
+    soh: float
+    soh_low: float
+    soh_high: float
     sessions: int = 0
     measured_at: datetime | None = None
     planned_with: bool = False
@@ -56,21 +57,24 @@ async def battery_view(
     nominal = vehicle.capacity_kwh
     if record is not None and record.nominal_kwh != nominal:
         record = None
-    health = 1.0 if record is None else record.capacity_kwh / nominal
-    wear = usual_wear_per_kwh(vehicle, platform.site.defaults, health)
+    now = platform.clock.now()
+    known = expected(vehicle, now) if record is None else estimate_of(record)
+    low, high = known.band_kwh
+    soh = known.capacity_kwh / nominal
+    wear = usual_wear_per_kwh(vehicle, platform.site.defaults, min(soh, 1.0))
     return BatteryView(
         id_token=vehicle.id_token,
         name=vehicle.name,
         nominal_kwh=nominal,
-        capacity_kwh=None if record is None else record.capacity_kwh,
-        low_kwh=None if record is None else record.low_kwh,
-        high_kwh=None if record is None else record.high_kwh,
-        soh=None if record is None else record.capacity_kwh / nominal,
-        soh_low=None if record is None else record.low_kwh / nominal,
-        soh_high=None if record is None else record.high_kwh / nominal,
-        sessions=0 if record is None else record.sessions,
+        capacity_kwh=known.capacity_kwh,
+        low_kwh=low,
+        high_kwh=high,
+        soh=soh,
+        soh_low=low / nominal,
+        soh_high=high / nominal,
+        sessions=known.sessions,
         measured_at=None if record is None else record.at,
-        planned_with=record is not None and trusted(record, vehicle, platform.clock.now()),
+        planned_with=record is not None and trusted(record, vehicle, now),
         discharged_kwh=given_kwh,
         wear_per_kwh=wear,
         wear_cost=given_kwh * wear,

@@ -82,7 +82,7 @@ def problem(
 def install(app: FastAPI) -> None:
     """Answer every error of ``app`` with a problem."""
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(AnyHTTPException, _refused)
+    app.add_exception_handler(AnyHTTPException, refused)
     app.add_exception_handler(GridleafError, _mapped)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -136,7 +136,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return problem(422, "the request does not fit the description of the API", mistakes=mistakes)
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
+async def refused(request: Request, error: Exception) -> JSONResponse:
+    """Answer a refusal with a problem."""
     assert isinstance(error, AnyHTTPException)
     if error.status_code in (401, 403):
         log.warning(

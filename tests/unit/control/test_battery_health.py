@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from builders import NOON, outlook, site
+from fake_depot import past_health
 from gridleaf.control.batteries import sweep_of
 from gridleaf.control.decide import decide
 from gridleaf.control.explain import explain
@@ -19,6 +20,7 @@ from gridleaf.control.observe import Imposed, observe
 from gridleaf.control.problem import controlled, may_discharge
 from gridleaf.control.session import LiveSession, session_id
 from gridleaf.control.types import SessionState, SiteState
+from gridleaf.control.wear import predicted_fade
 from gridleaf.domain.events import CapabilitiesRead, NeedsReported, TransactionReported
 from gridleaf.domain.meter import MeterSample, SiteMeasurement
 from gridleaf.domain.site import Vehicle
@@ -312,10 +314,16 @@ def test_a_new_year_brings_a_new_budget_but_not_a_new_total() -> None:
     live = depot(discharge_kwh_per_year=500, discharge_kwh_total=2000)
     vehicle = live.site.vehicles[0]
     live.batteries.gave(vehicle, NOON, 500.0, 1200.0)
-    assert live.batteries.left_kwh(vehicle, 0.0, NOON)[0] == 0.0
-    assert live.batteries.left_kwh(vehicle, 0.0, NOON + timedelta(days=361))[0] == 500.0
+    assert live.batteries.left_kwh(vehicle, live.site.defaults, 0.0, NOON)[0] == 0.0
+    assert (
+        live.batteries.left_kwh(vehicle, live.site.defaults, 0.0, NOON + timedelta(days=361))[0]
+        == 500.0
+    )
     live.batteries.gave(vehicle, NOON, 500.0, 1990.0)
-    assert live.batteries.left_kwh(vehicle, 0.0, NOON + timedelta(days=361))[0] == 10.0
+    assert (
+        live.batteries.left_kwh(vehicle, live.site.defaults, 0.0, NOON + timedelta(days=361))[0]
+        == 10.0
+    )
 
 
 def test_the_driver_gets_a_share_of_what_a_session_with_v2g_saved() -> None:
@@ -328,3 +336,23 @@ def test_the_driver_gets_a_share_of_what_a_session_with_v2g_saved() -> None:
     assert session.record().driver_eur == pytest.approx(1.2)
     session.cost_eur = 3.0
     assert session.record().driver_eur == 0.0
+
+
+def test_the_floor_under_health_counts_what_the_cells_lose_by_time_and_by_giving() -> None:
+    """A budget for the pack's cells: the nearer the floor, the less it may still give."""
+    left = []
+    for floor in (0.6, 0.7):
+        live = depot(
+            battery="nissan-leaf-40", soh_floor=floor, soh_floor_on=date(2027, 5, 1), v2g=True
+        )
+        vehicle = live.site.vehicles[0]
+        fade = predicted_fade(vehicle, live.site.defaults, 0.9)
+        assert fade is not None
+        assert 0.0 < fade.per_year < 0.1
+        assert fade.per_kwh > 0.0
+        live.batteries.learnt(past_health(vehicle, NOON, 5))
+        given, why = live.batteries.left_kwh(vehicle, live.site.defaults, 0.0, NOON)
+        assert given is not None
+        assert f"below {floor:.0%}" in why
+        left.append(given)
+    assert 0.0 < left[1] < left[0]

@@ -127,7 +127,12 @@ def test_a_battery_is_served_with_its_band_and_where_it_comes_from() -> None:
         assert battery["planned_with"] is True
         assert (newest["version"], newest["verdict"]) == (battery["sessions"], "counted")
         unknown = (await w.ask("GET", f"/vehicles/{views[3]['id_token']}/health")).json()
-        assert (unknown["battery"]["soh"], unknown["history"]) == (None, [])
+        assert (unknown["battery"]["measured_at"], unknown["history"]) == (None, [])
+        assert (
+            unknown["battery"]["soh_low"]
+            < unknown["battery"]["soh"]
+            < unknown["battery"]["soh_high"]
+        )
         assert (await w.ask("GET", "/vehicles/NOBODY/health")).status_code == 404
 
     in_world(test, filled=True)
@@ -414,5 +419,14 @@ def test_answers_carry_the_protective_headers() -> None:
             policy = answer.headers["content-security-policy"]
             assert policy.startswith("default-src 'none'"), path
             assert "unsafe" not in policy, path
+
+    in_world(test)
+
+
+def test_a_path_with_a_line_break_is_refused_like_any_other_unknown_one() -> None:
+    async def test(w: World) -> None:
+        answer = await w.ask("GET", "/stations/a%0Ab/frames")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
 
     in_world(test)

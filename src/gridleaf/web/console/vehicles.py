@@ -9,7 +9,7 @@ from gridleaf.web.batteries import BatteryView, battery_views
 from gridleaf.web.console.frame import frame
 from gridleaf.web.console.kit import box, say
 from gridleaf.web.console.tables import Cell, DataTable, Row
-from gridleaf.web.console.texts import UNKNOWN, kwh, money, number, percent, price
+from gridleaf.web.console.texts import kwh, money, number, percent, price
 
 EVERY_S = 30.0
 COLUMNS = (
@@ -17,7 +17,7 @@ COLUMNS = (
     ("Health", "number"),
     ("Capacity", "number"),
     ("Sessions", "number"),
-    ("Used to plan", ""),
+    ("Known by", ""),
     ("Discharged", "number"),
     ("Wear", "number"),
 )
@@ -38,7 +38,7 @@ async def vehicles(request: Request) -> None:
     async def refresh() -> None:
         console = visit.console
         found = await battery_views(console.platform)
-        measured = sum(view.soh is not None for view in found)
+        measured = sum(view.measured_at is not None for view in found)
         summary.text = f"{measured} of {len(found)} measured, with 90 % bands"
         table.show(battery_row(view, console.currency) for view in found)
 
@@ -46,17 +46,16 @@ async def vehicles(request: Request) -> None:
 
 
 def battery_row(view: BatteryView, currency: str) -> Row:
-    """The row of a vehicle; a dash where nothing was measured yet."""
+    """The row of a vehicle."""
     name = Cell(text=view.name or view.id_token, note=view.id_token if view.name else "")
-    health, capacity = Cell(text=UNKNOWN), Cell(text=UNKNOWN, note=f"new {kwh(view.nominal_kwh)}")
-    used = "not yet"
-    if view.soh is not None and view.soh_low is not None and view.soh_high is not None:
-        health = Cell(
-            text=percent(view.soh), note=f"{100 * view.soh_low:.0f} to {percent(view.soh_high)}"
-        )
-        band = f"{number(view.low_kwh)} to {kwh(view.high_kwh)}"
-        capacity = Cell(text=kwh(view.capacity_kwh), note=band)
-        used = "yes" if view.planned_with else "still learning"
+    band = f"{100 * view.soh_low:.0f} to {percent(view.soh_high)}"
+    if view.measured_at is None:
+        source = "age"
+    else:
+        source = "sessions" if view.planned_with else "sessions, few yet"
+    health = Cell(text=percent(view.soh), note=band)
+    band = f"{number(view.low_kwh)} to {number(view.high_kwh)}, new {kwh(view.nominal_kwh)}"
+    capacity = Cell(text=kwh(view.capacity_kwh), note=band)
     return Row(
         key=view.id_token,
         cells=(
@@ -64,7 +63,7 @@ def battery_row(view: BatteryView, currency: str) -> Row:
             health,
             capacity,
             Cell(text=str(view.sessions)),
-            Cell(text=used),
+            Cell(text=source),
             Cell(text=kwh(view.discharged_kwh)),
             Cell(text=money(view.wear_cost, currency), note=price(view.wear_per_kwh, currency)),
         ),
