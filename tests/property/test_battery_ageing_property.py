@@ -184,6 +184,12 @@ def test_rainflow_carries_open_cycles_over_a_cut(soc: list[float], cut: int) -> 
     assert whole.efc + halves(left).efc == pytest.approx(np.abs(np.diff(soc)).sum() / 2.0)
 
 
+def test_rainflow_goes_on_through_a_step_too_small_to_multiply() -> None:
+    _, left = count([0.0, 1e-300, 0.5, 1e-300, 0.5])
+    assert left.tolist() == [0.0, 0.5]
+    assert count([0.0, 1e-200, 1e-150, 0.5])[1].tolist() == [0.0, 0.5]
+
+
 def test_rainflow_counts_the_example_of_the_standard() -> None:
     """ASTM E1049-85, figure 6: one full cycle of 4, halves of 3, 4, 6, 8, 8, 9."""
     found, left = count([-2, 1, -3, 5, -1, 3, -4, 4, -2])

@@ -183,3 +183,7 @@ def test_a_dearer_pack_gives_less_back_every_day() -> None:
         given_kwh.append(float(plan.discharge_kw.sum() / 4))
     assert given_kwh == sorted(given_kwh, reverse=True)
     assert given_kwh[0] > 2 * given_kwh[-1] > 10
+
+
+def test_a_step_too_small_to_multiply_is_no_cycle() -> None:
+    assert list(closed_cycles([0.0, 1e-200, 1e-150, 0.5])) == [0.5]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -210,9 +210,10 @@ class Catalogue:
         raise unknown(name, "battery", self.packs)
 
 
-def unknown(name: str, kind: str, known: Mapping[str, object]) -> ConfigError:
+def unknown(name: str, kind: str, known: Iterable[str]) -> ConfigError:
     """That a name is not in the catalogue, and which are meant perhaps."""
-    near = get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
+    known = sorted(known)
+    near = get_close_matches(name, known, n=3, cutoff=0.4) or known
     return ConfigError(name, f"no such {kind} in the catalogue; perhaps {', '.join(near)}")
 
 
@@ -293,7 +294,7 @@ def _like(
         return entry
     if other in (*below, name):
         raise ConfigError(f"{at}.like", f"{other!r} is like {name!r} in a ring")
-    if other not in entries:
+    if not isinstance(other, str) or other not in entries:
         raise ConfigError(f"{at}.like", str(unknown(str(other), "entry", entries)))
     taken = _like(entries, other, at, sized, (*below, name))
     if sized is not None:

@@ -50,7 +50,7 @@ def _turning_points(values: list[float]) -> list[float]:
     for value in (*values[top:], *values[: top + 1]):
         if points and value == points[-1]:
             continue
-        if len(points) > 1 and (points[-1] - points[-2]) * (value - points[-1]) > 0:
+        if len(points) > 1 and (points[-1] > points[-2]) == (value > points[-1]):
             points[-1] = value
         else:
             points.append(value)

@@ -9,7 +9,7 @@ a recycler pays. Money is in the currency of the prices, time in years from new.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -50,6 +50,9 @@ class Market:
     interest: float = 0.05
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if not math.isfinite(getattr(self, field.name)):
+                raise ConfigError(f"market.{field.name}", "must be a number")
         for name in ("second_life_eur_per_kwh", "refit_eur_per_kwh"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"market.{name}", "must not be negative")

@@ -44,6 +44,8 @@ NOMINAL_SD = 0.03
 FADE_PER_YEAR, FADE_SD_PER_YEAR = 0.023, 0.01
 """Mean loss of capacity per year, and how much that differs between vehicles: 2.3 %/a over 6,300 cars
 (Geotab 2019), from 1.8 %/a (Geotab 2024) to 4.2 %/a (Leaf 2015, passively cooled)."""
+LEAST_SOH = 0.3
+"""No prior expects less: a battery in use holds more, whatever its age."""
 UNKNOWN_AGE_Y, UNKNOWN_AGE_SD_Y = 4.0, 3.0
 """What is taken of a vehicle whose age nobody told [years]."""
 DRIFT_PER_ROOT_YEAR = 0.01
@@ -145,7 +147,8 @@ class Estimate:
 
 def linear_fade(age_y: float) -> tuple[float, float]:
     """The prior where no ageing model speaks: a mean fade per year and its spread."""
-    return 1.0 - FADE_PER_YEAR * age_y, math.hypot(NOMINAL_SD, FADE_SD_PER_YEAR * age_y)
+    soh = max(1.0 - FADE_PER_YEAR * age_y, LEAST_SOH)
+    return soh, math.hypot(NOMINAL_SD, FADE_SD_PER_YEAR * age_y)
 
 
 def prior(

@@ -196,7 +196,7 @@ def faults(
     for head in heads:
         if head.number > len(entries):
             found.append(f"{head.number - len(entries)} entries are missing at the end")
-        elif hashes[head.number - 1] != head.hash:
+        elif head.number < 1 or hashes[head.number - 1] != head.hash:
             found.append(f"entry {head.number} is another one than was seen before")
     return found
 

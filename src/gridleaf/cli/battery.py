@@ -16,7 +16,7 @@ from gridleaf.battery.ageing.files import read_history
 from gridleaf.battery.catalogue import catalogue
 from gridleaf.battery.habits import BAND, HABITS, Habit, Use, compare
 from gridleaf.cli.battery_health import health, passport, verify
-from gridleaf.cli.battery_packs import ageing_of, list_packs, show_pack, value_pack
+from gridleaf.cli.battery_packs import ageing_of, list_packs, show_pack, spelt, value_pack
 from gridleaf.cli.battery_wear import wear
 from gridleaf.cli.figure import check_figure, drawing
 from gridleaf.domain.errors import ConfigError
@@ -78,8 +78,9 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """One cell and its ageing model, or one pack: sources, fitted range, what it cannot do."""
-    if cell in catalogue().packs:
-        show_pack(cell, as_json=as_json)
+    pack = spelt(cell, catalogue().packs)
+    if pack in catalogue().packs:
+        show_pack(pack, as_json=as_json)
         return
     found = ageing_model(cell)
     if as_json:

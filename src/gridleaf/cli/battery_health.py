@@ -214,6 +214,8 @@ def _from_log(
     for visit in read_sessions(path).visits:
         if visit.id_token and visit.arrival_soc is not None and visit.departure_soc is not None:
             visits.setdefault(same_token(visit.id_token), []).append(visit)
+    if not visits:
+        raise ConfigError(str(path), "has no session with an id token and both states of charge")
     found: dict[str, list[HealthRecord]] = {}
     for vehicle, stays in sorted(visits.items()):
         told = [visit.capacity_kwh for visit in stays if visit.capacity_kwh is not None]

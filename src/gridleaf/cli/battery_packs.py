@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gridleaf.battery import pack as packs
-from gridleaf.battery.ageing import Life, Model, model, simulate
+from gridleaf.battery.ageing import MODELS, Life, Model, model, simulate
 from gridleaf.battery.ageing.files import read_history
-from gridleaf.battery.catalogue import PackEntry, catalogue
+from gridleaf.battery.catalogue import PackEntry, catalogue, unknown
 from gridleaf.battery.converter import Converter, round_trip
 from gridleaf.battery.exit import (
     Exit,
@@ -33,8 +35,14 @@ CHARGER_KW = 22.0
 LONGEST_YEARS = 40
 
 
+def spelt(name: str, known: Iterable[str]) -> str:
+    """The name among those known that differs in nothing but case; itself where there is none."""
+    same = name.strip().casefold()
+    return next((other for other in known if other.casefold() == same), name)
+
+
 def ageing_of(name: str) -> Model:
-    """The ageing model of a pack, of a cell, or by its own name.
+    """The ageing model of a pack, of a cell, or by its own name, in any case.
 
     Raises
     ------
@@ -42,9 +50,13 @@ def ageing_of(name: str) -> Model:
         Nothing is called so, or nobody knows how that cell ages.
     """
     known = catalogue()
-    cell = known.packs[name].cell if name in known.packs else name
+    models = [found.name for found in MODELS]
+    name = spelt(name, [*known.packs, *known.cells, *models])
+    if name in models:
+        return model(name)
+    cell = known.pack(name).cell if name in known.packs else name
     if cell not in known.cells:
-        return model(cell)
+        raise unknown(name, "cell, pack or ageing model", [*known.cells, *known.packs, *models])
     stated = known.cells[cell].ageing_model
     if stated is None:
         raise ConfigError(f"cells.{cell}.ageing_model", "is not stated: nobody knows how it ages")
@@ -162,6 +174,9 @@ def value_pack(
 ) -> None:
     """What a pack is worth over the years, when to let it go, and what V2G does to that."""
     check_figure(plot)
+    for name, value in (("use", use), ("v2g_income", v2g_income)):
+        if not math.isfinite(value):
+            raise ConfigError(name, "must be a number")
     market = Market(
         second_life_eur_per_kwh=second_life,
         falls_per_year=falls,
@@ -169,6 +184,7 @@ def value_pack(
         recycling_eur_per_kwh=recycling,
         interest=interest,
     )
+    battery = spelt(battery, catalogue().packs)
     pack, found = packs.named(battery), ageing_of(battery)
     energy_kwh = float(packs.stored_kwh(pack, 1.0))
     at = np.arange(years + 1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gridleaf.battery.ageing import History, model, simulate
+from gridleaf.battery.ageing import History, life, model, simulate
 from gridleaf.battery.ageing.files import read_history
 from gridleaf.domain.errors import ConfigError
 
@@ -60,6 +60,19 @@ def test_rows_far_apart_are_sampled_by_the_hour(tmp_path: Path) -> None:
 def test_a_year_uses_the_cycles_that_it_has() -> None:
     life = simulate(CELL, days(25), 3)
     assert life.efc == pytest.approx(0.4 * 365.0 * np.arange(1, 4), rel=0.01)
+
+
+def test_a_year_of_many_rows_is_worked_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = simulate(CELL, days(25, 0.93), 2)
+    monkeypatch.setattr(life, "AT_ONCE", 900)
+    parts = simulate(CELL, days(25, 0.93), 2)
+    assert parts.relative_capacity == pytest.approx(whole.relative_capacity, rel=1e-6)
+    assert parts.efc == pytest.approx(whole.efc, rel=1e-6)
+
+
+def test_rows_that_no_gauge_can_make_are_refused() -> None:
+    with pytest.raises(ConfigError, match="two rows a second"):
+        days(25, 1e-6)
 
 
 def test_the_years_must_be_one_or_more() -> None:

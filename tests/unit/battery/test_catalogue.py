@@ -144,6 +144,7 @@ title = "Retrofitted"
             "beyond min_v or max_v",
         ),
         ("[cells.a]\nlike = 'lg-m5'\n", "cells.a.like", "perhaps lg-m50"),
+        ("[cells.a]\nlike = ['lg-m50']", "cells.a.like", "no such entry"),
         ("[cells.a]\nlike = 'b'\n[cells.b]\nlike = 'a'", "cells.a.like", "in a ring"),
         ("[cells.a]\nlike = 'lg-m50'\nmass_kg = { value = 1 }", "mass_kg.source", "required"),
         (

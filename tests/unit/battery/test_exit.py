@@ -106,6 +106,8 @@ def test_v2g_that_spares_the_cells_needs_no_income() -> None:
         ({"falls_per_year": 1.0}, "falls_per_year"),
         ({"enough_power": 0.0}, "enough_power"),
         ({"interest": -1.0}, "interest"),
+        ({"interest": float("nan")}, "interest"),
+        ({"recycling_eur_per_kwh": float("-inf")}, "recycling"),
     ],
 )
 def test_a_market_that_cannot_be_is_refused(wrong: dict[str, float], named: str) -> None:

@@ -159,6 +159,11 @@ def test_an_age_that_is_known_narrows_the_prior_and_an_ageing_model_moves_it() -
     assert hot.capacity_kwh == pytest.approx(40.0 * (1 - 0.126), rel=1e-6)
 
 
+def test_a_battery_of_any_age_has_a_prior() -> None:
+    oldest = prior(40.0, NOON, NOON - timedelta(days=36_500))
+    assert 0.2 * 40.0 < oldest.capacity_kwh < 0.5 * 40.0
+
+
 def test_an_estimate_is_used_only_when_it_knows_more_than_the_prior() -> None:
     found, at = BEFORE, []
     for n in range(8):

@@ -137,6 +137,14 @@ def test_a_history_that_was_written_anew_is_found() -> None:
     assert len(faults("van-01", foreign, key=KEY.public_key())) == 4
 
 
+@pytest.mark.parametrize("number", [-3, 0])
+@pytest.mark.parametrize("count", [0, 4])
+def test_a_head_that_no_history_ever_had_is_found(number: int, count: int) -> None:
+    entries = written(count)
+    digest = json.loads(entries[-1])["hash"] if entries else ""
+    assert faults("van-01", entries, heads=[Head(number, digest)])
+
+
 def test_an_entry_of_another_battery_is_found() -> None:
     assert "entry 1 is of another battery" in faults("van-02", written())
 

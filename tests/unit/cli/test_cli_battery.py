@@ -41,6 +41,17 @@ def test_simulate_prints_capacity_by_year(
     assert life["reasons"] == [{}] * 5
 
 
+@pytest.mark.parametrize(
+    "cell", ["NISSAN-leaf-24", " AESC-LMO-33 ", "LMO_GR_NISSANLEAF66AH_2NDLIFE_BATTERY"]
+)
+def test_case_means_nothing_in_the_name_of_a_cell(
+    profile: Path, capsys: pytest.CaptureFixture[str], cell: str
+) -> None:
+    assert run("simulate", "--cell", cell, "--profile", profile, "--years", 1, "--json") == 0
+    assert printed(capsys)["cell"] == "Lmo_Gr_NissanLeaf66Ah_2ndLife_Battery"
+    assert run("show", cell, "--json") == 0
+
+
 def test_simulate_tells_people_why_it_may_not_hold(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,7 +73,7 @@ def test_a_wrong_cell_file_or_figure_is_wrong_use(
     profile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("simulate", "--cell", "lead acid", "--profile", profile) == 2
-    assert "no ageing model 'lead acid'" in capsys.readouterr().err
+    assert "lead acid: no such cell, pack or ageing model" in capsys.readouterr().err
     assert run("simulate", "--cell", "NMC_Gr_50Ah_B1", "--profile", tmp_path / "none.csv") == 2
     assert "none.csv: No such file" in capsys.readouterr().err
     wrong = tmp_path / "life.txt"

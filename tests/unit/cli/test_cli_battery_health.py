@@ -113,6 +113,10 @@ def test_health_of_a_log_needs_no_site(tmp_path: Path, capsys: pytest.CaptureFix
     code, _, err = run(capsys, "health", "all", "--sessions", str(path))
     assert code == 2
     assert "--capacity" in err
+    path.write_text(LOG + "2024-05-01T18:00Z,2024-05-02T07:00Z,18,,0.30,0.80\n")
+    code, _, err = run(capsys, "health", "all", "--sessions", str(path))
+    assert code == 2
+    assert "no session with an id token" in err
 
 
 @pytest.mark.parametrize(

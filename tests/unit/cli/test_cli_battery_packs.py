@@ -109,6 +109,7 @@ def test_the_value_is_printed_and_drawn(
     [
         (("--battery", "leaf-40"), "perhaps nissan-leaf-40"),
         (("--battery", "nissan-leaf-40", "--falls", "1.5"), "market.falls_per_year"),
+        (("--battery", "nissan-leaf-40", "--use", "inf"), "use: must be a number"),
     ],
 )
 def test_what_cannot_be_valued_is_refused(

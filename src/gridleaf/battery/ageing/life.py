@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,9 @@ YEAR_H = 8760.0
 LONGEST_STEP_H = 1.0
 """A history is sampled at its own rows, and between rows that are further apart than this."""
 DAY_H = 24.0
+MOST_ROWS_PER_H = 7200.0
+AT_ONCE = 1_000_000
+"""So many rows are worked through before the next ones are made, however many a year has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,8 @@ class History:
             raise ConfigError("history", "needs at least two rows")
         if not (np.diff(self.time_h) > 0.0).all():
             raise ConfigError("time_h", "must rise from row to row")
+        if len(self.time_h) - 1 > MOST_ROWS_PER_H * (self.time_h[-1] - self.time_h[0]):
+            raise ConfigError("time_h", "has more than two rows a second: were they seconds?")
 
     @cached_property
     def period_h(self) -> float:
@@ -66,6 +72,10 @@ class History:
         place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         at = begun + place * np.repeat(np.diff(knots) / counts, counts)
         return at, self._at(at, self.soc), self._at(at, self.temperature_c)
+
+    @property
+    def rows_per_year(self) -> float:
+        return len(self.rows[0]) * YEAR_H / self.period_h
 
     def _at(self, time_h: Floats, values: Floats) -> Floats:
         time = self.time_h - self.time_h[0]
@@ -123,11 +133,12 @@ def simulate(model: Model, history: History, years: int, *, speed: ArrayLike = 1
     cells = fresh(model, speed.size, speed=speed.ravel())
     cells = advance(cells, np.tile(soc[:1], wide), np.tile(temperature[:1], wide), 1.0)
     states = [cells]
+    stretches = int(history.rows_per_year * speed.size // AT_ONCE) + 1
     for year in range(years):
-        start = year * YEAR_H
-        time, soc, temperature = history.between(start, start + YEAR_H)
-        steps = np.diff(time, prepend=start)
-        cells = advance(cells, np.tile(soc, wide), np.tile(temperature, wide), steps)
+        for start, end in pairwise(YEAR_H * np.linspace(year, year + 1, stretches + 1)):
+            time, soc, temperature = history.between(start, end)
+            steps = np.diff(time, prepend=start)
+            cells = advance(cells, np.tile(soc, wide), np.tile(temperature, wide), steps)
         states.append(cells)
     outside = np.array([state.outside_h for state in states])
     unseen = np.array([state.piece[:, kernel.HOURS] for state in states])

@@ -40,7 +40,7 @@ def count(soc: Iterable[float], open_points: Iterable[float] = ()) -> tuple[Cycl
     for now in map(float, soc):
         if points and now == points[-1]:
             continue
-        if len(points) >= 2 and (points[-1] - points[-2]) * (now - points[-1]) > 0.0:
+        if len(points) >= 2 and (points[-1] > points[-2]) == (now > points[-1]):
             points[-1] = now
         else:
             points.append(now)
