@@ -18,6 +18,8 @@ from gridleaf.plan import fleet as fleet_method
 from gridleaf.plan.columns import Memory
 from gridleaf.plan.fleet import solve_fleet
 from gridleaf.plan.method import CROSSOVER
+from gridleaf.plan.network import classes, network
+from gridleaf.plan.problem import penalties
 
 
 def agreed(problem: Problem, **options: Any) -> Plan:
@@ -285,6 +287,26 @@ def test_a_site_without_any_power() -> None:
     plan = agreed(with_nodes(problem, **limits))
     assert plan.charge_kw[here].sum(axis=0).max() < 1e-5
     assert plan.unmet_kwh[here].sum() > 1
+
+
+def test_limits_are_tightened_only_as_far_as_there_is_room_between_them() -> None:
+    problem = island(2, 5)
+    kind, first = classes(problem)
+    net = network(problem, penalties(problem), kind, first)
+    inside = net.inside()
+    met = np.isfinite(net.limit_in) & np.isfinite(net.limit_out)
+    assert (inside.limit_in + inside.limit_out)[met].min() >= 0.0
+    assert (inside.limit_in < net.limit_in)[np.isfinite(net.limit_in) & (net.limit_in > 0)].all()
+
+
+def test_a_limit_that_cannot_be_met_is_none() -> None:
+    problem = island(2, 5)
+    charge_only = replace(problem.visits, discharge_kw=np.zeros(len(problem.visits.id)))
+    problem = replace(problem, visits=charge_only)
+    kind, first = classes(problem)
+    net = network(problem, penalties(problem), kind, first)
+    assert (net.limit_out[2] == np.inf).all()
+    assert (net.limit_in[2] == 0.0).any()
 
 
 def island(sites: int, vehicles: int) -> Problem:
