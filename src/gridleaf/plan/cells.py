@@ -11,6 +11,9 @@ from scipy.sparse import csr_array
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints
 
+LEAST = 1e-8
+"""Between two limits there is so much room at least, as the interior point method needs [kWh per vehicle]."""
+
 
 class Cells(NamedTuple):
     """R active cells, V variables of their flows, Q cells under K peaks.
@@ -180,7 +183,7 @@ def active_cells(
     count = np.broadcast_to(count, cell.shape)
     scale = np.ones(len(cell)) if whole is None else count / whole
     wide = count + high - low
-    least = 1e-4 * count
+    least = LEAST * count
     apart = (buy != sell) & (high > 0) & (low < 0)
     down = np.minimum(limit_out, wide - np.minimum(low, limit_in))
     up = np.minimum(limit_in, wide + np.maximum(high, -limit_out))

@@ -44,6 +44,8 @@ MOST_GROUPS = 200_000
 """Under a tree every vehicle is a group by itself, up to so many."""
 FEW = 5000
 """Fewer visits than this are coordinated in three quarters of the groups."""
+WRITTEN = 3e-7
+"""What schedules of single precision, kept inside the limits, may cost more than their shares, relative to the bound [-]."""
 
 
 def solve_fleet(
@@ -113,7 +115,7 @@ def solve_fleet(
             fleet = pack(problem, prices, kind, min(count, MOST_GROUPS))
         with sweeper(fleet, workers) as vehicles:
             parts = Parts(net, vehicles, division, price, out_of_time, progress, times)
-            mixture, standing = parts.settle(0.9 * gap), parts.standing
+            mixture, standing = parts.settle(aim(gap)), parts.standing
             if warm is not None:
                 warm.note(net, standing.price, None, 0)
             with times.of("schedules"):
@@ -143,7 +145,7 @@ def solve_fleet(
                     if coordinator.groups < len(fleet.begin):
                         coordinator.divide()
                 coordinator.level(share, tolerance)
-            settle_shares(coordinator, gap)
+            settle_shares(coordinator, aim(gap))
             standing = coordinator.standing
             if warm is not None:
                 warm.note(net, standing.price, coordinator.pool, coordinator.groups)
@@ -209,7 +211,12 @@ def ladder(count: int, gap: float) -> list[tuple[float, float]]:
         for size, tolerance in samples
         if 2 * size <= count
     ]
-    return [*below, (1.0, 0.9 * gap)]
+    return [*below, (1.0, aim(gap))]
+
+
+def aim(gap: float) -> float:
+    """The gap at which to end the search, so that the schedules are within ``gap`` when they are written."""
+    return max(min(0.9 * gap, gap - WRITTEN), gap / 2)
 
 
 def _with_least_powers(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from gridleaf.domain.clock import stopwatch
+from gridleaf.domain.errors import PlanningFailed
 from gridleaf.plan.exact import solve_exact
 from gridleaf.plan.problem import Plan, Problem, Progress
 from gridleaf.plan.times import Times
@@ -21,6 +22,9 @@ CROSSOVER = 9000
 """From so many steps of all stays together on ``auto`` takes the fleet method (``benchmarks/plan.py``)."""
 CROSSOVER_OF_LEAST_POWERS = 1000
 """The same where there are least powers, for which the exact method has to search."""
+
+SECOND = 50_000
+"""Up to so many steps ``auto`` asks the exact method where the fleet method ends above the gap."""
 
 
 def solve(
@@ -43,7 +47,8 @@ def solve(
     gap (:func:`gridleaf.plan.fleet.solve_fleet`). ``auto`` takes the exact method for small problems and
     for what the fleet method cannot plan: export that pays more than import costs, which needs
     integers, vehicles whose visits are priced apart, as at different nodes, and a price on the depth
-    of cycles.
+    of cycles. Where the fleet method ends above the gap and the problem is not large, ``auto`` asks the exact
+    one after all, with the time that is left.
 
     Parameters
     ----------
@@ -80,7 +85,8 @@ def solve(
     columns = (visits.min_charge_kw, visits.min_discharge_kw)
     searching = any(c is not None and bool((c > 0).any()) for c in columns)
     crossover = CROSSOVER_OF_LEAST_POWERS if searching else CROSSOVER
-    small = int((visits.depart - visits.arrive).sum()) < crossover
+    steps = int((visits.depart - visits.arrive).sum())
+    small = steps < crossover
     if method == "exact" or (method == "auto" and small):
         return solve_exact(problem, gap=gap, time_limit_s=time_limit_s, times=times, timer=timer)
     # what is compiled takes a moment to load: only those who need it wait
@@ -89,7 +95,8 @@ def solve(
     if method == "auto" and (reason := why_exact(problem)):
         plan = solve_exact(problem, gap=gap, time_limit_s=time_limit_s, times=times, timer=timer)
         return replace(plan, notes=(*plan.notes, f"{reason}: planned by the exact method"))
-    return solve_fleet(
+    began = timer()
+    plan = solve_fleet(
         problem,
         gap=gap,
         time_limit_s=time_limit_s,
@@ -100,3 +107,15 @@ def solve(
         times=times,
         timer=timer,
     )
+    left_s = None if time_limit_s is None else time_limit_s - (timer() - began)
+    stopped = (left_s is not None and left_s <= 0) or (cancel is not None and cancel())
+    if method == "fleet" or plan.gap <= gap or searching or stopped or steps > SECOND:
+        return plan
+    try:
+        better = solve_exact(problem, gap=gap, time_limit_s=left_s, times=times, timer=timer)
+    except PlanningFailed:
+        return plan
+    if better.gap > plan.gap:
+        return plan
+    note = f"the fleet method ended at a gap of {plan.gap:.1e}: planned by the exact method"
+    return replace(better, seconds=timer() - began, notes=(*better.notes, note))

@@ -94,11 +94,14 @@ class Network:
         return replace(self, **{name: share * getattr(self, name) for name in energies})
 
     def inside(self) -> Network:
-        """The network with limits a little tighter."""
-        room = self.high - self.low
+        """The network with limits a little tighter, as far as there is room between them."""
+        room, between = self.high - self.low, np.maximum(self.limit_in + self.limit_out, 0.0)
 
         def tighter(limit: Floats) -> Floats:
-            return limit - INSIDE * np.where(np.isfinite(limit), np.abs(limit) + room, 0.0)
+            finite = np.where(np.isfinite(limit), limit, 0.0)
+            return limit - np.where(
+                np.isfinite(limit), np.minimum(INSIDE * (np.abs(finite) + room), between / 4), 0.0
+            )
 
         return replace(self, limit_in=tighter(self.limit_in), limit_out=tighter(self.limit_out))
 
@@ -220,8 +223,9 @@ def network(problem: Problem, prices: Penalties, kind: Ints, first: Ints) -> Net
         load=load,
         low=low,
         high=high,
-        limit_in=limit_in,
-        limit_out=limit_out,
+        # a limit that cannot be met leaves its side of the price open, and no narrow way between two
+        limit_in=np.where(high > limit_in, limit_in, np.inf),
+        limit_out=np.where(-low > limit_out, limit_out, np.inf),
         buy=buy,
         sell=sell,
         over=over,

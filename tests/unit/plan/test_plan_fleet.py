@@ -17,6 +17,9 @@ from gridleaf.plan import Plan, Problem, Progress, Visits, bill, solve, verify
 from gridleaf.plan import fleet as fleet_method
 from gridleaf.plan.columns import Memory
 from gridleaf.plan.fleet import solve_fleet
+from gridleaf.plan.method import CROSSOVER
+from gridleaf.plan.network import classes, network
+from gridleaf.plan.problem import penalties
 
 
 def agreed(problem: Problem, **options: Any) -> Plan:
@@ -281,9 +284,55 @@ def test_a_site_without_any_power() -> None:
     here = np.array([node == "s1" for node in problem.visits.node])
     one_way = np.where(here, 0.0, problem.visits.discharge_kw)
     problem = replace(problem, visits=replace(problem.visits, discharge_kw=one_way))
-    plan = honest(with_nodes(problem, **limits))
-    assert plan.charge_kw[here].sum(axis=0).max() < 0.1
+    plan = agreed(with_nodes(problem, **limits))
+    assert plan.charge_kw[here].sum(axis=0).max() < 1e-5
     assert plan.unmet_kwh[here].sum() > 1
+
+
+def test_limits_are_tightened_only_as_far_as_there_is_room_between_them() -> None:
+    problem = island(2, 5)
+    kind, first = classes(problem)
+    net = network(problem, penalties(problem), kind, first)
+    inside = net.inside()
+    met = np.isfinite(net.limit_in) & np.isfinite(net.limit_out)
+    assert (inside.limit_in + inside.limit_out)[met].min() >= 0.0
+    assert (inside.limit_in < net.limit_in)[np.isfinite(net.limit_in) & (net.limit_in > 0)].all()
+
+
+def test_a_limit_that_cannot_be_met_is_none() -> None:
+    problem = island(2, 5)
+    charge_only = replace(problem.visits, discharge_kw=np.zeros(len(problem.visits.id)))
+    problem = replace(problem, visits=charge_only)
+    kind, first = classes(problem)
+    net = network(problem, penalties(problem), kind, first)
+    assert (net.limit_out[2] == np.inf).all()
+    assert (net.limit_in[2] == 0.0).any()
+
+
+def island(sites: int, vehicles: int) -> Problem:
+    """A feeder on which one site may neither import nor export, only pass energy from car to car."""
+    problem = feeder(sites, vehicles)
+    limits = {}
+    for name in ("import_limit_kw", "export_limit_kw", "load_kw"):
+        values = getattr(problem.nodes, name).copy()
+        values[2] = 0.0
+        limits[name] = values
+    return with_nodes(problem, **limits)
+
+
+def test_a_site_that_may_only_pass_energy_on_gets_an_honest_gap() -> None:
+    plan = honest(island(6, 10))
+    assert plan.over_limit_kw.max() < 0.1
+
+
+def test_auto_asks_the_exact_method_where_the_fleet_method_ends_above_the_gap() -> None:
+    problem = island(20, 11)
+    assert int((problem.visits.depart - problem.visits.arrive).sum()) > CROSSOVER
+    assert solve_fleet(problem).gap > 1e-4
+    plan = solve(problem)
+    assert plan.method == "exact"
+    assert plan.gap < 1e-6
+    assert any("the fleet method ended at a gap of" in note for note in plan.notes)
 
 
 def test_limits_that_cannot_hold_are_reported_where_they_break() -> None:
