@@ -135,11 +135,12 @@ def test_every_page_is_reached_with_the_keyboard(
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", reached
     assert reached[0] == "#main"
-    assert [href for href in reached if href and href.startswith("/")][:6] == [
+    assert [href for href in reached if href and href.startswith("/")][:7] == [
         "/",
         "/",
         "/evses",
         "/stations",
+        "/vehicles",
         "/history",
         "/decisions",
     ]

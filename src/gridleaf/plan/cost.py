@@ -82,7 +82,8 @@ def bill(
     row_kw = np.zeros((0 if problem.rows is None else len(problem.rows.id), len(step_h)))
     count = len(visits.id)
     left, taken = np.zeros(count), np.zeros(count)
-    if trip_unmet_kwh is not None:
+    told = trip_unmet_kwh is not None and visits.after is not None
+    if told:
         taken[:] = trip_unmet_kwh
     start, levels = np.zeros(count if deep else 0), np.zeros((count if deep else 0, len(step_h)))
     short, wear, dwell = 0.0, 0.0, 0.0
@@ -100,7 +101,7 @@ def bill(
         brought = np.where(
             follows, left[chain.before[some]] - chain.trip[some], visits.energy_kwh[some]
         )
-        if trip_unmet_kwh is None:
+        if not told:
             lowest = brought + energy.min(axis=1).clip(max=0.0)
             taken[some] = np.where(follows, np.maximum(chain.floor[some] - lowest, 0.0), 0.0)
         begin = brought + taken[some]
