@@ -1,9 +1,11 @@
-"""A real PostgreSQL for the tests that want one, started once and stopped at the end."""
+"""What is started once for all tests: a real PostgreSQL where one is wanted, and the compiler."""
 
 from __future__ import annotations
 
 import itertools
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,17 @@ import pytest
 import structlog
 
 _names = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_beside_the_tests() -> Iterator[None]:
+    """A first run compiles for minutes; another process does it while the tests go on."""
+    script = Path(__file__).with_name("compile_first.py")
+    compiler = subprocess.Popen([sys.executable, script])
+    yield
+    assert compiler.poll() in (None, 0)
+    compiler.terminate()
+    compiler.wait()
 
 
 @pytest.fixture(scope="session")
