@@ -135,5 +135,7 @@ def test_a_pack_stores_less_than_it_takes_and_keeps_its_limits(
         assert -now.discharge_max_kw - SLACK <= now.power_kw <= now.charge_max_kw + SLACK
         cells = (now.soc - before.soc) * now.capacity_kwh
         assert cells <= got - gave + SLACK
-        lowest = min(before.temperature_c, now.ambient_c)
+        assert now.battery is not None
+        cooled_to = named(now.battery).thermal.setpoint_c
+        lowest = min(before.temperature_c, now.ambient_c, cooled_to)
         assert lowest - SLACK <= now.temperature_c < 70
