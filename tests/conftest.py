@@ -1,4 +1,4 @@
-"""What is started once for all tests: a real PostgreSQL where one is wanted, and the compiler."""
+"""What holds for all tests: the same examples in every run, one PostgreSQL, and the compiler beside them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from pathlib import Path
 import psycopg
 import pytest
 import structlog
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 _names = itertools.count(1)
 
