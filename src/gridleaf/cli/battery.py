@@ -18,17 +18,13 @@ from gridleaf.battery.habits import BAND, HABITS, Habit, Use, compare
 from gridleaf.cli.battery_health import health, passport, verify
 from gridleaf.cli.battery_packs import ageing_of, list_packs, show_pack, spelt, value_pack
 from gridleaf.cli.battery_wear import wear
-from gridleaf.cli.figure import check_figure, drawing
+from gridleaf.cli.figure import PlotOption, check_figure, drawing
 from gridleaf.domain.errors import ConfigError
 
 CellOption = Annotated[
     str, typer.Option("--cell", metavar="CELL", help="A cell, or an ageing model by its name.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-PlotOption = Annotated[
-    Path | None,
-    typer.Option("--plot", metavar="FILE", help="Draw the result: .svg, .png or .pdf."),
-]
 LONGEST_YEARS = 100
 
 

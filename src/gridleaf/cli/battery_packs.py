@@ -28,7 +28,7 @@ from gridleaf.battery.exit import (
     use_eur_per_year,
     worth_eur,
 )
-from gridleaf.cli.figure import check_figure, drawing
+from gridleaf.cli.figure import PlotOption, check_figure, drawing
 from gridleaf.domain.errors import ConfigError
 
 CHARGER_KW = 22.0
@@ -166,10 +166,7 @@ def value_pack(
         float, typer.Option(help="What a recycler pays for each kWh when new.")
     ] = Market().recycling_eur_per_kwh,
     interest: Annotated[float, typer.Option(help="A year.")] = Market().interest,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the result: .svg, .png or .pdf."),
-    ] = None,
+    plot: PlotOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """What a pack is worth over the years, when to let it go, and what V2G does to that."""

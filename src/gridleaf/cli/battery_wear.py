@@ -15,7 +15,7 @@ from gridleaf.battery import pack as packs
 from gridleaf.battery.catalogue import catalogue
 from gridleaf.battery.wear import Floats, WearPrice, Worth, marginal, usual_day, worn
 from gridleaf.cli.battery_packs import ageing_of
-from gridleaf.cli.figure import check_figure, drawing
+from gridleaf.cli.figure import PlotOption, check_figure, drawing
 from gridleaf.domain.errors import ConfigError
 
 DEPTHS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -44,10 +44,7 @@ def wear(
     power: Annotated[float, typer.Option(min=0.5, help="Of the charger, both ways [kW].")] = 11.0,
     comes: Annotated[float, typer.Option(min=0.1, max=1, help="SoC in the evening.")] = 0.7,
     leaves: Annotated[float, typer.Option(min=0.1, max=1, help="SoC in the morning.")] = 0.85,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the result: .svg, .png or .pdf."),
-    ] = None,
+    plot: PlotOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """The price of wear by charge level and depth, for one day of driving and V2G."""

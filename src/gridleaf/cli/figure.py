@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from gridleaf.cli.output import check_output, writing
 from gridleaf.domain.errors import ConfigError
 
 SUFFIXES = (".svg", ".png", ".pdf")
+PlotOption = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="Draw the result: .svg, .png or .pdf."),
+]
 
 
 def check_figure(path: Path | None) -> None:
