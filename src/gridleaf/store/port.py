@@ -26,7 +26,8 @@ class SessionRecord:
     """A session as last known; a view derived from events, kept for history and learning.
 
     ``state`` is ``live``, ``ended``, or ``suspect`` (closed without an end from the station).
-    Energies at the grid side [kWh], both >= 0. ``flags`` as in TransactionReported.
+    Energies at the grid side [kWh], both >= 0. ``life_eur`` is what of the cost is life of the battery,
+    more than it would have lost without control. ``flags`` as in TransactionReported.
     """
 
     session_id: str
@@ -49,6 +50,7 @@ class SessionRecord:
     cost_eur: float | None = None
     uncontrolled_cost_eur: float | None = None
     driver_eur: float | None = None
+    life_eur: float | None = None
     flags: tuple[str, ...] = ()
 
 

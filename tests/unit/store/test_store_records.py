@@ -88,6 +88,7 @@ def test_a_session_is_replaced_as_a_whole(database: Database) -> None:
         unmet_kwh=0.0,
         reachable_kwh=40.0,
         cost_eur=-0.5,
+        life_eur=0.1,
         uncontrolled_cost_eur=2.0,
         flags=("incomplete", "estimated"),
     )
