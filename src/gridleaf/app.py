@@ -14,6 +14,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from gridleaf.battery.catalogue import catalogue, unknown
+from gridleaf.control.passports import key_file
 from gridleaf.control.wear import usual_wear_per_kwh
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import ConfigError, GridleafError, StoreUnavailable
@@ -97,6 +98,7 @@ async def running(
             source=source,
             executor=planner,
             registry=registry,
+            passport_key=key_file(site.storage),
         )
         await platform.restore()
         stack.push_async_callback(platform.close)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from gridleaf.control.decide import Solver
 from gridleaf.control.foresight import Expectations
 from gridleaf.control.learn import keep_health, restore_batteries
 from gridleaf.control.loop import Controller, Foresight
+from gridleaf.control.passports import write_due
 from gridleaf.control.session import LiveSession, session_id
 from gridleaf.control.types import Decision, SiteState
 from gridleaf.domain.clock import Clock, stopwatch
@@ -70,6 +72,8 @@ class Platform:
         How often sums and live sessions are written down [s].
     keep_frames
         Whether the OCPP log is kept.
+    passport_key
+        Where the key is that signs battery passports; none are written when absent.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Platform:
         settle_s: float = Controller.SETTLE_S,
         registry: CollectorRegistry | None = None,
         keep_frames: bool = True,
+        passport_key: Path | None = None,
     ) -> None:
         self._site = site
         self._clock = clock
@@ -126,6 +131,7 @@ class Platform:
             timer=timer,
         )
         self._checkpoint_s = checkpoint_s
+        self._passport_key = passport_key
         self._kept_at: datetime | None = None
         self._asking: dict[asyncio.Future[None], None] = {}
         self._remote_start_id = rng.randrange(1, 2**30)
@@ -183,6 +189,8 @@ class Platform:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.controller.run())
             group.create_task(self._housekeeping())
+            if self._passport_key is not None:
+                group.create_task(self._keep_passports(self._passport_key))
             if self._site.tariff.source != "none":
                 group.create_task(self._refresh_prices())
             hold = timedelta(seconds=self._site.control.meter_max_age_s)
@@ -207,6 +215,12 @@ class Platform:
                 pruned = self._clock.monotonic()
                 keep = timedelta(days=self._site.storage.keep_frames_d)
                 await self._guarded("prune", self._store.prune(self._clock.now() - keep))
+
+    async def _keep_passports(self, key: Path) -> None:
+        while True:
+            await self._clock.sleep(self._checkpoint_s)
+            writing = write_due(self._store, self._site, key, self._clock.now())
+            await self._guarded("passports", writing)
 
     async def _guarded(self, what: str, work: Awaitable[object]) -> None:
         try:

@@ -14,9 +14,7 @@ from gridleaf.domain.events import NeedsReported, from_json, to_json
 from gridleaf.tariff import DemandMeter
 
 
-def written(
-    controller: Controller, demand: DemandMeter, uncontrolled_demand: DemandMeter
-) -> str:
+def written(controller: Controller, demand: DemandMeter, uncontrolled_demand: DemandMeter) -> str:
     """The sums, what was imposed, and what stations and vehicles are known by."""
     live, accounts, imposed = controller.live, controller.accounts, controller.imposed
     return json.dumps(

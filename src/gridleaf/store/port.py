@@ -80,6 +80,19 @@ class HealthRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """What the sessions of an id token that are over moved, at the grid side [kWh].
+
+    ``vehicle`` is the token in lower case, ``since`` the first arrival.
+    """
+
+    vehicle: str
+    charged_kwh: float
+    discharged_kwh: float
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PassportRecord:
     """A signed entry of a vehicle's battery passport as it was written; ``number`` counts from 1."""
 
@@ -238,8 +251,10 @@ class Store(Protocol):
     ) -> list[SessionRecord]:
         """Newest arrival first; ``since``/``until`` bound the arrival, ``id_token`` in any case."""
 
-    async def discharged_kwh(self, id_token: str, since: datetime | None = None) -> float:
-        """What sessions of a token gave that arrived since then and are over, at the grid side [kWh]."""
+    async def throughput(
+        self, *, id_token: str | None = None, since: datetime | None = None
+    ) -> dict[str, Throughput]:
+        """By vehicle, of the sessions that arrived since then and are over."""
 
     async def append_health(self, record: HealthRecord) -> bool:
         """False when the vehicle has this version already, or one of the same session."""
@@ -255,6 +270,9 @@ class Store(Protocol):
 
     async def passport(self, vehicle: str) -> list[PassportRecord]:
         """All entries of a vehicle, the first one first."""
+
+    async def latest_passports(self) -> list[PassportRecord]:
+        """The newest entry of each vehicle."""
 
     async def save_wish(self, session_id: str, wish: Wish) -> None: ...
 

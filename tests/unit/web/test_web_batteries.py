@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from gridleaf.control.batteries import expected
-from gridleaf.web.batteries import battery_views
+from gridleaf.web.batteries import BatteryView, battery_views
+from gridleaf.web.console.tables import Row
 from gridleaf.web.console.texts import kwh
 from gridleaf.web.console.vehicles import battery_row
 from web_world import World, in_world
+
+
+def row(w: World, view: BatteryView) -> Row:
+    return battery_row(view, "EUR", ZoneInfo("UTC"), w.platform.clock.now())
 
 
 def test_a_battery_is_shown_with_its_band_and_its_wear() -> None:
@@ -29,8 +37,10 @@ def test_a_battery_is_shown_with_its_band_and_its_wear() -> None:
             discharged_kwh=100.0,
             wear_per_kwh=0.04,
             wear_cost=4.0,
+            passport_entries=2,
+            passport_at=w.platform.clock.now(),
         )
-        cells = battery_row(view, "EUR").cells
+        cells = row(w, view).cells
         assert [c.text for c in cells[1:]] == [
             "90\u00a0%",
             "36.0\u00a0kWh",
@@ -38,7 +48,9 @@ def test_a_battery_is_shown_with_its_band_and_its_wear() -> None:
             "sessions",
             "100.0\u00a0kWh",
             "€4.00",
+            "2 entries",
         ]
+        assert cells[7].href == f"/vehicles/{quote(view.id_token, safe='')}/passport.json"
         assert cells[1].note == "86 to 94\u00a0%"
         assert cells[2].note == f"34.5 to 37.5, new {kwh(view.nominal_kwh)}"
 
@@ -60,6 +72,36 @@ def test_a_battery_of_another_size_than_was_measured_counts_as_not_measured() ->
             expected(other, w.platform.clock.now()).capacity_kwh / other.capacity_kwh
         )
         assert view.soh_high - view.soh_low > views[0].soh_high - views[0].soh_low
-        assert battery_row(view, "EUR").cells[4].text == "age"
+        assert row(w, view).cells[4].text == "age"
+
+    in_world(test, filled=True)
+
+
+class Counted:
+    """A store that counts what it is asked."""
+
+    def __init__(self, store: Any) -> None:
+        self.asked: list[str] = []
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self._store, name)
+
+
+def test_the_store_is_asked_as_often_for_many_vehicles_as_for_one() -> None:
+    async def test(w: World) -> None:
+        alone = w.platform.site.vehicles[:1]
+        many = await battery_views(w.platform)
+        assert len(many) > 10
+        assert sum(view.discharged_kwh > 0 for view in many) > 3
+        w.platform.store = store = Counted(w.platform.store)
+        await battery_views(w.platform)
+        questions = list(store.asked)
+        store.asked.clear()
+        w.platform.site = w.platform.site.model_copy(update={"vehicles": alone})
+        assert await battery_views(w.platform) == many[:1]
+        assert store.asked == questions
+        assert await battery_views(w.platform, alone[0]) == many[:1]
 
     in_world(test, filled=True)
