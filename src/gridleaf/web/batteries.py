@@ -72,11 +72,11 @@ def _view(
     nominal = vehicle.capacity_kwh
     if record is not None and record.nominal_kwh != nominal:
         record = None
-    now = platform.clock.now()
-    known = expected(vehicle, now) if record is None else estimate_of(record)
+    site, now = platform.site, platform.clock.now()
+    known = expected(vehicle, site.defaults, now) if record is None else estimate_of(record)
     low, high = known.band_kwh
     soh = known.capacity_kwh / nominal
-    wear = usual_wear_per_kwh(vehicle, platform.site.defaults, min(soh, 1.0))
+    wear = usual_wear_per_kwh(vehicle, site.defaults, min(soh, 1.0))
     return BatteryView(
         id_token=vehicle.id_token,
         name=vehicle.name,
@@ -89,7 +89,7 @@ def _view(
         soh_high=high / nominal,
         sessions=known.sessions,
         measured_at=None if record is None else record.at,
-        planned_with=record is not None and trusted(record, vehicle, now),
+        planned_with=record is not None and trusted(record, vehicle, site.defaults, now),
         discharged_kwh=given_kwh,
         wear_per_kwh=wear,
         wear_cost=given_kwh * wear,

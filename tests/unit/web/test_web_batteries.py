@@ -68,9 +68,8 @@ def test_a_battery_of_another_size_than_was_measured_counts_as_not_measured() ->
         )
         view = (await battery_views(w.platform))[0]
         assert (view.measured_at, view.sessions, view.planned_with) == (None, 0, False)
-        assert view.soh == pytest.approx(
-            expected(other, w.platform.clock.now()).capacity_kwh / other.capacity_kwh
-        )
+        known = expected(other, w.platform.site.defaults, w.platform.clock.now())
+        assert view.soh == pytest.approx(known.capacity_kwh / other.capacity_kwh)
         assert view.soh_high - view.soh_low > views[0].soh_high - views[0].soh_low
         assert row(w, view).cells[4].text == "age"
 
