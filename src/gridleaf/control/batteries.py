@@ -88,8 +88,7 @@ class Batteries:
     def soh(self, vehicle: Vehicle, at: datetime) -> float:
         """Relative capacity, as sessions have shown it, or else as age and model suggest."""
         record = self.health(vehicle, at)
-        unmeasured = expected(vehicle, self._defaults, at)
-        known = unmeasured if record is None else estimate_of(record)
+        known = estimate_of(record) if record else expected(vehicle, self._defaults, at)
         return min(known.capacity_kwh / vehicle.capacity_kwh, 1.0)
 
     def _record(self, vehicle: Vehicle) -> HealthRecord | None:

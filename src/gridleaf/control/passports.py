@@ -60,9 +60,9 @@ async def write_due(store: Store, site: SiteConfig, key: Path, at: datetime) -> 
         vehicle = vehicles.get(record.vehicle)
         if vehicle is None or record.nominal_kwh != vehicle.capacity_kwh:
             continue
-        if not _due(record, newest.get(record.vehicle), at, ZoneInfo(site.timezone)):
-            continue
         try:
+            if not _due(record, newest.get(record.vehicle), at, ZoneInfo(site.timezone)):
+                continue
             await add_entry(store, record.vehicle, key, at, site=site)
         except Exception as error:
             NOT_WRITTEN.inc()
