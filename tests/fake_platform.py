@@ -257,7 +257,7 @@ class FakePlatform:
         for number, vehicle in enumerate(self.site.vehicles):
             if number % 4 != 3:
                 await self.store.append_health(past_health(vehicle, now, number))
-        for vehicle in self.site.vehicles[:3]:
+        for vehicle in self.site.vehicles[:8]:
             await self.store.append_passport(past_passport(vehicle, now))
         for n in range(60):
             await self.store.save_session(past_session(self.site, now, n, rng))

@@ -7,13 +7,17 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 
 from gridleaf.control.batteries import expected
+from gridleaf.domain.site import same_token
+from gridleaf.web.auth import Principal, Role
 from gridleaf.web.batteries import BatteryView, battery_views
 from gridleaf.web.console.tables import Row
 from gridleaf.web.console.texts import kwh
 from gridleaf.web.console.vehicles import battery_row
+from gridleaf.web.login import COOKIE
 from web_world import World, in_world
 
 
@@ -102,5 +106,32 @@ def test_the_store_is_asked_as_often_for_many_vehicles_as_for_one() -> None:
         assert await battery_views(w.platform) == many[:1]
         assert store.asked == questions
         assert await battery_views(w.platform, alone[0]) == many[:1]
+
+    in_world(test, filled=True)
+
+
+def test_a_passport_is_downloaded_by_who_may_see_the_page_and_by_nobody_else() -> None:
+    async def test(w: World) -> None:
+        first, *_, last = w.platform.site.vehicles
+        path = f"!/vehicles/{quote(first.id_token.lower(), safe='')}/passport.json"
+
+        async def ask(path: str, role: Role) -> httpx.Response:
+            kept = next(a for a in await w.platform.store.accounts() if a.role == role)
+            principal = Principal(name=kept.name, role=role)
+            cookie = await w.accounts.open_session(principal)
+            return await w.ask("GET", path, None, headers={"Cookie": f"{COOKIE}={cookie}"})
+
+        nobody = await w.ask("GET", path, None)
+        assert (nobody.status_code, nobody.headers["location"][:7]) == (303, "/login?")
+        driver = await ask(path, "driver")
+        assert (driver.status_code, driver.headers["location"]) == (303, "/driver")
+        given = await ask(path, "viewer")
+        assert given.json()["battery"] == same_token(first.id_token)
+        assert "attachment" in given.headers["content-disposition"]
+        none = await ask(f"!/vehicles/{quote(last.id_token, safe='')}/passport.json", "operator")
+        assert none.status_code == 404
+        (row,) = await w.platform.store.passport(same_token(first.id_token))
+        assert await w.platform.store.append_passport(replace(row, number=2))
+        assert (await ask(path, "operator")).status_code == 409
 
     in_world(test, filled=True)
