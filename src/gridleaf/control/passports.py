@@ -2,8 +2,9 @@
 
 The running platform adds an entry by itself when sessions have told something new. The passport is to
 be "accurate, complete and up to date" (Regulation (EU) 2023/1542, Art. 77), and no article names an
-interval: a day, of the site's clock, is short beside how batteries change, and ten years of it are
-verified in half a second. ``gridleaf battery passport`` adds one at any time, to the same chain.
+interval. A day, of the site's clock, is short beside how batteries change, and the chain of a long life
+can still be verified whole before each entry. ``gridleaf battery passport`` adds one at any time, to
+the same chain.
 """
 
 from __future__ import annotations
