@@ -38,8 +38,8 @@ from gridleaf.battery.ageing.models import Model
 from gridleaf.battery.ageing.models import model as model_named
 from gridleaf.battery.ageing.population import REASONS, Population, advance, fresh
 from gridleaf.battery.catalogue import catalogue
-from gridleaf.battery.cycles import cycle_cost
 from gridleaf.battery.pack import Pack, cell_soc
+from gridleaf.battery.rainflow import cycle_cost
 
 Floats = NDArray[np.float64]
 
