@@ -138,5 +138,10 @@ def test_compare_needs_one_cell_or_all(capsys: pytest.CaptureFixture[str]) -> No
     assert run("compare", "--all", "--cell", "NMC_Gr_50Ah_B1") == 2
     assert run("compare", "--cell", "NMC_Gr_50Ah_B1", "--driving", 0.8) == 2
     assert "driving" in capsys.readouterr().err
+    for option, value in (("--mean-c", "nan"), ("--mean-c", 300), ("--amplitude-c", 80)):
+        assert run("compare", "--cell", "NMC_Gr_50Ah_B1", option, value) == 2
+        assert (
+            "mean_c: with amplitude_c must be numbers within -50 to 90" in capsys.readouterr().err
+        )
     assert run("compare", "--all", "--years", 1) == 0
     assert "Nmc_Lto_10Ah_Battery" in capsys.readouterr().out
