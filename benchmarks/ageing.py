@@ -35,6 +35,7 @@ YEAR_H = 8760
 DRIVE = ((0, 0.9), (7, 0.9), (8, 0.75), (17, 0.75), (18, 0.6), (22, 0.9), (24, 0.9))
 TOUR = ((0, 0.9), (9, 0.9), (13, 0.2), (16, 0.2), (20, 0.9), (24, 0.9))
 DEEP = ((0, 1.0), (6, 1.0), (8, 0.1), (16, 0.1), (20, 1.0), (24, 1.0))
+SWING = ((0, 1.0), (6, 1.0), (10, 0.0), (14, 0.0), (20, 1.0), (24, 1.0))
 V2G = ((0, 0.4), (4, 0.4), (7, 0.9), (8, 0.9), (9, 0.8), (17, 0.8), (18, 0.7), (21, 0.4), (24, 0.4))
 TWICE = ((0, 0.95), (6, 0.95), (9, 0.15), (12, 0.9), (16, 0.9), (19, 0.1), (23, 0.95), (24, 0.95))
 
@@ -55,7 +56,7 @@ def _weather(hours: Floats, mean_c: float, season_c: float, day_c: float) -> Flo
 
 
 def histories(seed: int = 7) -> dict[str, History]:
-    """A year each: weeks, long rests, chance, quarter hours, winter, depth, empty and full."""
+    """A year each: weeks, long rests, chance, quarter hours, winter, heat, depth, empty and full."""
     draws = np.random.default_rng(seed)
     hours = np.arange(YEAR_H + 1.0)
     quarters = np.arange(0.0, YEAR_H + 0.1, 0.25)
@@ -74,6 +75,9 @@ def histories(seed: int = 7) -> dict[str, History]:
         "v2g 15 min": (quarters, _day(V2G, quarters), _weather(quarters, 18.0, 9.0, 5.0)),
         "v2g winter": (hours, _day(V2G, hours), _weather(hours, -2.0, 12.0, 3.0)),
         "deep hot": (hours, _day(DEEP, hours), _weather(hours, 33.0, 6.0, 4.0)),
+        "deep cold": (hours, _day(DEEP, hours), _weather(hours, 5.0, 12.0, 0.0)),
+        "full to empty": (hours, _day(SWING, hours), _weather(hours, 25.0, 0.0, 0.0)),
+        "hot summers": (hours, np.full_like(hours, 0.9), _weather(hours, 28.0, 12.0, 0.0)),
         "full": (hours, np.ones_like(hours), _weather(hours, 25.0, 8.0, 5.0)),
         "empty": (hours, np.zeros_like(hours), _weather(hours, 25.0, 8.0, 5.0)),
         "two a day": (hours, _day(TWICE, hours), _weather(hours, 20.0, 8.0, 4.0)),

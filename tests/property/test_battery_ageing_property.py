@@ -14,10 +14,8 @@ from gridleaf.battery.ageing import (
     Population,
     advance,
     calendar_rate,
-    count,
     cycling_rate,
     fresh,
-    halves,
     simulate,
 )
 from gridleaf.battery.ageing.stress import Floats
@@ -171,27 +169,3 @@ def test_rates_broadcast_over_cells_and_places(model: Model, seed: int) -> None:
     rates = cycling_rate(cells, places, 0.3, 0.5, 25.0)
     assert rates.shape == (2, 4)
     assert np.isfinite(rates).all()
-
-
-@given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=200), st.integers(0, 200))
-@settings(max_examples=200, deadline=None)
-def test_rainflow_carries_open_cycles_over_a_cut(soc: list[float], cut: int) -> None:
-    whole, left = count(soc)
-    first, between = count(soc[:cut])
-    second, end = count(soc[cut:], between)
-    assert np.concatenate([first.depth, second.depth]).tolist() == whole.depth.tolist()
-    assert end.tolist() == left.tolist()
-    assert whole.efc + halves(left).efc == pytest.approx(np.abs(np.diff(soc)).sum() / 2.0)
-
-
-def test_rainflow_goes_on_through_a_step_too_small_to_multiply() -> None:
-    _, left = count([0.0, 1e-300, 0.5, 1e-300, 0.5])
-    assert left.tolist() == [0.0, 0.5]
-    assert count([0.0, 1e-200, 1e-150, 0.5])[1].tolist() == [0.0, 0.5]
-
-
-def test_rainflow_counts_the_example_of_the_standard() -> None:
-    """ASTM E1049-85, figure 6: one full cycle of 4, halves of 3, 4, 6, 8, 8, 9."""
-    found, left = count([-2, 1, -3, 5, -1, 3, -4, 4, -2])
-    assert found.depth.tolist() == [4.0]
-    assert sorted(halves(left).depth) == [3.0, 4.0, 6.0, 8.0, 8.0, 9.0]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from plan_problems import problems, scale_of
 
-from gridleaf.battery.cycles import closed_cycles, cycle_cost
+from gridleaf.battery.rainflow import cycle_cost
 from gridleaf.plan import Nodes, Problem, Visits, bill, solve, verify
 
 Floats = NDArray[np.float64]
@@ -68,18 +68,6 @@ def test_a_plan_that_hides_the_wear_of_its_cycles_is_found(problem: Problem, sha
     hidden = replace(plan, objective_eur=plan.objective_eur - share * worn)
     assume(share * worn > 1e-4 * scale_of(problem))
     assert any("schedules cost" in fault for fault in verify(problem, hidden))
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(0, 40))
-def test_where_a_closed_day_is_said_to_begin_does_not_matter(path: list[int], by: int) -> None:
-    turned = path[by % len(path) :] + path[: by % len(path)]
-    assert sorted(closed_cycles(turned)) == sorted(closed_cycles(path))
-
-
-@given(st.lists(st.integers(0, 20), min_size=1, max_size=40))
-def test_the_cycles_of_a_closed_day_go_down_as_far_as_it_does(path: list[int]) -> None:
-    falls = sum(max(a - b, 0) for a, b in zip(path, path[1:] + path[:1], strict=True))
-    assert sum(closed_cycles(path)) == falls
 
 
 def depth_loss(depth: Floats) -> Floats:
@@ -183,7 +171,3 @@ def test_a_dearer_pack_gives_less_back_every_day() -> None:
         given_kwh.append(float(plan.discharge_kw.sum() / 4))
     assert given_kwh == sorted(given_kwh, reverse=True)
     assert given_kwh[0] > 2 * given_kwh[-1] > 10
-
-
-def test_a_step_too_small_to_multiply_is_no_cycle() -> None:
-    assert list(closed_cycles([0.0, 1e-200, 1e-150, 0.5])) == [0.5]

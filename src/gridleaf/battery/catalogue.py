@@ -28,6 +28,8 @@ from gridleaf.domain.site import Flag, Fraction, Magnitude, Number, Positive, re
 ENVIRONMENT = "GRIDLEAF_CATALOGUE"
 Chemistry = Literal["LFP", "LMO", "LTO", "NCA", "NMC"]
 Entry = TypeVar("Entry", bound=BaseModel)
+_LEAST_DROP, _MOST_DROP = 1e-4, 0.5
+"""Of its voltage, at 1C where its resistance is least; beyond it was meant in another unit."""
 Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 
 
@@ -115,8 +117,15 @@ class Cell(BaseModel):
         first, last = self.ocv_v.value[0], self.ocv_v.value[-1]
         if first < self.min_v.value or last > self.max_v.value:
             raise ValueError(f"ocv_v.value: {first:g} to {last:g} V is beyond min_v or max_v")
-        if min(min(row) for row in self.resistance_mohm.value) <= 0:
+        least_mohm = min(min(row) for row in self.resistance_mohm.value)
+        if least_mohm <= 0:
             raise ValueError("resistance_mohm.value: must be above 0")
+        drop = 1e-3 * least_mohm * self.capacity_ah.value / self.nominal_v.value
+        if not _LEAST_DROP <= drop <= _MOST_DROP:
+            raise ValueError(
+                f"resistance_mohm.value: at 1C a cell of {least_mohm:g} mohm would lose "
+                f"{drop:.2g} of its voltage: is it in milliohm?"
+            )
         return self
 
     @property
@@ -187,24 +196,22 @@ class Catalogue:
     cells: Mapping[str, Cell]
     packs: Mapping[str, PackEntry]
 
-    def cell(self, name: str) -> Cell:
-        """A cell by its own name or by that of the published ageing model fitted to it.
+    def fitted_to(self, model: str) -> str | None:
+        """The name of the cell that a published ageing model was fitted to."""
+        for name, cell in self.cells.items():
+            stated = cell.ageing_model
+            if stated is not None and not stated.assumed and stated.name == model:
+                return name
+        return None
+
+    def pack(self, name: str) -> PackEntry:
+        """A pack by name.
 
         Raises
         ------
         ConfigError
             There is none; names that look like it are told.
         """
-        if name in self.cells:
-            return self.cells[name]
-        for cell in self.cells.values():
-            model = cell.ageing_model
-            if model is not None and not model.assumed and model.name == name:
-                return cell
-        raise unknown(name, "cell", self.cells)
-
-    def pack(self, name: str) -> PackEntry:
-        """A pack by name; raises :class:`ConfigError` like :meth:`cell`."""
         if name in self.packs:
             return self.packs[name]
         raise unknown(name, "battery", self.packs)
@@ -269,7 +276,7 @@ def _texts(own: Path | None) -> Iterator[tuple[str, bytes]]:
 
 def _parsed(name: str, text: bytes) -> dict[str, dict[str, Any]]:
     try:
-        raw = tomllib.loads(text.decode())
+        raw = tomllib.loads(text.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(name, f"not valid TOML: {error}") from None
     for kind, entries in raw.items():

@@ -38,8 +38,9 @@ from gridleaf.battery.ageing.models import Model
 from gridleaf.battery.ageing.models import model as model_named
 from gridleaf.battery.ageing.population import REASONS, Population, advance, fresh
 from gridleaf.battery.catalogue import catalogue
-from gridleaf.battery.cycles import cycle_cost
 from gridleaf.battery.pack import Pack, cell_soc
+from gridleaf.battery.rainflow import cycle_cost
+from gridleaf.domain.errors import ConfigError
 
 Floats = NDArray[np.float64]
 
@@ -236,9 +237,22 @@ def ageing_model(battery: str) -> Model | None:
     ConfigError
         There is no such pack.
     """
-    known = catalogue()
-    stated = known.cells[known.pack(battery).cell].ageing_model
-    return None if stated is None else model_named(stated.name)
+    return cell_ageing(catalogue().pack(battery).cell)
+
+
+def cell_ageing(cell: str) -> Model | None:
+    """The ageing model that the catalogue states of one of its cells; None where it states none.
+
+    Raises
+    ------
+    ConfigError
+        No model has the name that is stated.
+    """
+    stated = catalogue().cells[cell].ageing_model
+    try:
+        return None if stated is None else model_named(stated.name)
+    except ConfigError as error:
+        raise ConfigError(f"cells.{cell}.ageing_model.name", error.reason) from None
 
 
 @cache

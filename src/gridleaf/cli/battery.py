@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
 import orjson
@@ -15,8 +15,19 @@ from gridleaf.battery.ageing import MODELS, Life, Model, simulate
 from gridleaf.battery.ageing.files import read_history
 from gridleaf.battery.catalogue import catalogue
 from gridleaf.battery.habits import BAND, HABITS, Habit, Use, compare
+from gridleaf.battery.wear import cell_ageing
 from gridleaf.cli.battery_health import health, passport, verify
-from gridleaf.cli.battery_packs import ageing_of, list_packs, show_pack, spelt, value_pack
+from gridleaf.cli.battery_packs import (
+    ageing_of,
+    cell_facts,
+    cell_of,
+    list_packs,
+    notes,
+    show_cell,
+    show_pack,
+    spelt,
+    value_pack,
+)
 from gridleaf.cli.battery_wear import wear
 from gridleaf.cli.figure import PlotOption, check_figure, drawing
 from gridleaf.domain.errors import ConfigError
@@ -26,6 +37,7 @@ CellOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LONGEST_YEARS = 100
+_WORDS: Final[dict[Habit, str]] = {"unmanaged": "unmanaged", "delayed": "delayed", "v2g": "V2G"}
 
 
 def register(app: typer.Typer) -> None:
@@ -43,24 +55,18 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="battery")
 
 
-def ageing_model(cell: str) -> Model:
-    """The ageing model of a cell or a pack by any of its names."""
-    return ageing_of(cell)
-
-
 def list_cells(as_json: JsonOption = False) -> None:
     """The ageing models: cell, chemistry, where each was fitted."""
     if as_json:
         print(orjson.dumps([_facts(found) for found in MODELS]).decode())
         return
-    table = Table(show_edge=False)
-    for head in ("name", "chemistry", "fitted °C", "depth", "charge", "discharge"):
-        table.add_column(head, no_wrap=head == "name")
+    table = Table(show_edge=False, caption="where each was fitted")
+    for head in ("name", "°C", "depth", "charge", "discharge"):
+        table.add_column(head, no_wrap=True)
     for found in MODELS:
         f = found.fitted
         table.add_row(
             found.name,
-            found.chemistry,
             _span(f.temperature_c),
             _span(f.depth),
             f"{f.charge_c:g}C",
@@ -73,15 +79,28 @@ def show(
     cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell, a pack or an ageing model.")],
     as_json: JsonOption = False,
 ) -> None:
-    """One cell and its ageing model, or one pack: sources, fitted range, what it cannot do."""
-    pack = spelt(cell, catalogue().packs)
-    if pack in catalogue().packs:
+    """One cell and its ageing model, or one pack: numbers, sources, fitted range, what it cannot do."""
+    known = catalogue()
+    pack = spelt(cell, known.packs)
+    if pack in known.packs:
         show_pack(pack, as_json=as_json)
         return
-    found = ageing_model(cell)
+    name = cell_of(cell)
+    found = ageing_of(cell) if name is None else cell_ageing(name)
+    if name is None and found is not None:
+        name = known.fitted_to(found.name)
     if as_json:
-        print(orjson.dumps(_facts(found)).decode())
+        facts = {"name": name} if found is None else _facts(found)
+        cell_of_it = None if name is None else cell_facts(name)
+        print(orjson.dumps({**facts, "catalogue_cell": cell_of_it}).decode())
         return
+    if name is not None:
+        show_cell(name)
+    if found is not None:
+        _show_model(found)
+
+
+def _show_model(found: Model) -> None:
     f = found.fitted
     lines = {
         "name": found.name,
@@ -94,7 +113,7 @@ def show(
         "resistance": "yes" if found.resistance else "no",
         "caveat": found.caveat or "none known",
     }
-    table = Table(show_header=False, show_edge=False, box=None)
+    table = Table(title="ageing model", show_header=False, show_edge=False, box=None)
     table.add_column(no_wrap=True)
     table.add_column()
     for name, value in lines.items():
@@ -119,15 +138,18 @@ def simulate_profile(
     plot: PlotOption = None,
 ) -> None:
     """Repeat a history for years and print the relative capacity at the end of each."""
-    found = ageing_model(cell)
+    found = ageing_of(cell)
     check_figure(plot)
     life = simulate(found, read_history(profile), years)
     if plot is not None:
         _draw(plot, found, life)
     if as_json:
-        print(orjson.dumps(_document(found, life)).decode())
-    else:
-        _print(found, life)
+        document = {**_document(found, life), "notes": notes(cell, found)}
+        print(orjson.dumps(document).decode())
+        return
+    _print(found, life)
+    for note in notes(cell, found):
+        Console(highlight=False).print(note)
 
 
 def compare_habits(
@@ -157,12 +179,15 @@ def compare_habits(
         raise ConfigError("plot", "needs one --cell")
     check_figure(plot)
     use = Use(mean_c=mean_c, amplitude_c=amplitude_c, driving=driving)
-    found = MODELS if cell is None else (ageing_model(cell),)
+    found = MODELS if cell is None else (ageing_of(cell),)
     lives = {m: compare(m, use, years) for m in found}
     if plot is not None:
         _draw_habits(plot, found[0], lives[found[0]])
     if as_json:
-        cells = [_habits(m, by_habit) for m, by_habit in lives.items()]
+        cells = [
+            {**_habits(m, by_habit), "notes": notes(cell or m.name, m)}
+            for m, by_habit in lives.items()
+        ]
         print(orjson.dumps({"years": list(range(1, years + 1)), "cells": cells}).decode())
         return
     console = Console(highlight=False)
@@ -170,19 +195,21 @@ def compare_habits(
         console.print(_overview(lives, years))
     else:
         console.print(_bands(found[0], lives[found[0]], years))
+        for note in notes(cell, found[0]):
+            console.print(note)
 
 
 def _overview(lives: dict[Model, dict[Habit, Life]], years: int) -> Table:
     table = Table(title=f"Capacity after {years} years, median cell", show_edge=False)
     table.add_column("cell", no_wrap=True)
-    for head in (*HABITS, "V2G"):
+    for head in (*(_WORDS[habit] for habit in HABITS), "points"):
         table.add_column(head, justify="right", no_wrap=True)
     middle = BAND.index(0.5)
     for found, by_habit in lives.items():
         capacities = (by_habit[habit].relative_capacity[-1, middle] for habit in HABITS)
-        effect = f"{_v2g_effect(by_habit):+.1%}"
+        effect = _points(_v2g_effect(by_habit))
         table.add_row(found.name, *(f"{q:.3f}" for q in capacities), effect)
-    table.caption = "V2G: what it leaves more (+) or less (-) than unmanaged charging"
+    table.caption = "points: what V2G leaves more (+) or less (-) than unmanaged charging"
     return table
 
 
@@ -195,8 +222,8 @@ def _bands(found: Model, lives: dict[Habit, Life], years: int) -> Table:
     for habit, life in lives.items():
         share = life.outside[:, BAND.index(0.5)].mean()
         capacities = (f"{q:.3f}" for q in life.relative_capacity[-1])
-        table.add_row(habit, *capacities, f"{share:.0%} of the time")
-    table.caption = f"V2G leaves {_v2g_effect(lives):+.1%} against unmanaged. {found.caveat}"
+        table.add_row(_WORDS[habit], *capacities, f"{share:.0%} of the time")
+    table.caption = f"V2G leaves {_points(_v2g_effect(lives))} points against unmanaged."
     return table
 
 
@@ -205,6 +232,10 @@ def _v2g_effect(lives: dict[Habit, Life]) -> float:
     middle = BAND.index(0.5)
     unmanaged, v2g = (lives[h].relative_capacity[-1, middle] for h in ("unmanaged", "v2g"))
     return float(v2g - unmanaged)
+
+
+def _points(share: float) -> str:
+    return f"{100.0 * share:+.1f}"
 
 
 def _habits(found: Model, lives: dict[Habit, Life]) -> dict[str, Any]:
@@ -229,10 +260,13 @@ def _draw_habits(path: Path, found: Model, lives: dict[Habit, Life]) -> None:
         for habit, life in lives.items():
             years = [0.0, *life.years]
             low, middle, high = np.vstack([np.ones(3), life.relative_capacity]).T
-            (line,) = axes.plot(years, middle, label=habit)
+            (line,) = axes.plot(years, middle, label=_WORDS[habit])
             axes.fill_between(years, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
         axes.set_xlim(0.0, years[-1])
-        axes.legend(frameon=False)
+        axes.locator_params(axis="x", integer=True)
+        axes.legend(
+            frameon=False, title=f"line: median cell\nband: {BAND[-1] - BAND[0]:.0%} of cells"
+        )
 
 
 def _document(found: Model, life: Life) -> dict[str, Any]:
@@ -274,12 +308,7 @@ def _print(found: Model, life: Life) -> None:
             f"{efc:.0f}",
             ", ".join(f"{name} {share:.0%}" for name, share in reasons.items()),
         )
-    console = Console(highlight=False)
-    console.print(table)
-    if found.new < 1.0:
-        console.print(f"Relative to a used cell, at {found.new:.0%} of its capacity when new.")
-    if found.caveat:
-        console.print(found.caveat)
+    Console(highlight=False).print(table)
 
 
 def _draw(path: Path, found: Model, life: Life) -> None:
@@ -288,6 +317,7 @@ def _draw(path: Path, found: Model, life: Life) -> None:
         axes.plot(years, q)
         axes.set_ylim(min(0.6, float(min(q)) - 0.05), max(1.02, float(max(q)) + 0.02))
         axes.set_xlim(0.0, float(life.years[-1]))
+        axes.locator_params(axis="x", integer=True)
         out = [year for year, share in zip(life.years, life.outside, strict=True) if share > 0.0]
         if out:
             axes.plot(out, [axes.get_ylim()[0]] * len(out), "v", clip_on=False, color="0.5")

@@ -16,7 +16,7 @@ from rich.table import Table
 from gridleaf.battery import pack as packs
 from gridleaf.battery.ageing import MODELS, Life, Model, model, simulate
 from gridleaf.battery.ageing.files import read_history
-from gridleaf.battery.catalogue import PackEntry, catalogue, unknown
+from gridleaf.battery.catalogue import Cell, Curve, PackEntry, Surface, catalogue, unknown
 from gridleaf.battery.converter import Converter, round_trip
 from gridleaf.battery.exit import (
     Exit,
@@ -28,17 +28,28 @@ from gridleaf.battery.exit import (
     use_eur_per_year,
     worth_eur,
 )
+from gridleaf.battery.wear import cell_ageing
 from gridleaf.cli.figure import PlotOption, check_figure, drawing
 from gridleaf.domain.errors import ConfigError
 
 CHARGER_KW = 22.0
 LONGEST_YEARS = 40
+_DRAWN = ("worth_eur", "residual_eur")
 
 
 def spelt(name: str, known: Iterable[str]) -> str:
     """The name among those known that differs in nothing but case; itself where there is none."""
     same = name.strip().casefold()
     return next((other for other in known if other.casefold() == same), name)
+
+
+def cell_of(name: str) -> str | None:
+    """The catalogue's cell of a cell or a pack, in any case; None of what is neither."""
+    known = catalogue()
+    name = spelt(name, [*known.packs, *known.cells])
+    if name in known.packs:
+        return known.packs[name].cell
+    return name if name in known.cells else None
 
 
 def ageing_of(name: str) -> Model:
@@ -49,18 +60,32 @@ def ageing_of(name: str) -> Model:
     ConfigError
         Nothing is called so, or nobody knows how that cell ages.
     """
-    known = catalogue()
+    cell = cell_of(name)
+    if cell is not None:
+        found = cell_ageing(cell)
+        if found is None:
+            raise ConfigError(
+                f"cells.{cell}.ageing_model", "is not stated: nobody knows how it ages"
+            )
+        return found
     models = [found.name for found in MODELS]
-    name = spelt(name, [*known.packs, *known.cells, *models])
-    if name in models:
-        return model(name)
-    cell = known.pack(name).cell if name in known.packs else name
-    if cell not in known.cells:
+    own = spelt(name, models)
+    if own not in models:
+        known = catalogue()
         raise unknown(name, "cell, pack or ageing model", [*known.cells, *known.packs, *models])
-    stated = known.cells[cell].ageing_model
-    if stated is None:
-        raise ConfigError(f"cells.{cell}.ageing_model", "is not stated: nobody knows how it ages")
-    return model(stated.name)
+    return model(own)
+
+
+def notes(name: str, found: Model) -> list[str]:
+    """What to know of a model where it tells how ``name``, a cell, a pack or itself, ages."""
+    told = []
+    cell = cell_of(name)
+    stated = None if cell is None else catalogue().cells[cell].ageing_model
+    if stated is not None and stated.assumed:
+        told.append(f"{cell} by {found.name}: {stated.source}.")
+    if found.new < 1.0:
+        told.append(f"Relative to a used cell, at {found.new:.0%} of its capacity when new.")
+    return [*told, found.caveat] if found.caveat else told
 
 
 def pack_facts(name: str) -> dict[str, Any]:
@@ -89,8 +114,11 @@ def list_packs(
         print(orjson.dumps([pack_facts(name) for name in catalogue().packs]).decode())
         return
     table = Table(show_edge=False)
-    for head in ("battery", "cells", "usable kWh", "charge kW", "cooling", ""):
-        table.add_column(head, no_wrap=head in ("battery", "cells"))
+    table.add_column("battery", no_wrap=True)
+    table.add_column("cells", no_wrap=True)
+    for head in ("usable kWh", "charge kW"):
+        table.add_column(head, justify="right")
+    table.add_column("cooling", no_wrap=True)
     known = catalogue()
     for name, entry in known.packs.items():
         table.add_row(
@@ -99,9 +127,24 @@ def list_packs(
             f"{float(packs.usable_kwh(packs.build(known, name))):.1f}",
             f"{entry.charge_kw.value:g}",
             "passive" if entry.cooling is None else "liquid",
-            entry.title,
         )
     Console(highlight=False).print(table)
+
+
+def cell_facts(name: str) -> dict[str, Any]:
+    """A cell of the catalogue as one JSON object."""
+    entry = catalogue().cells[name]
+    return {
+        "name": name,
+        **entry.model_dump(exclude_none=True),
+        "wh_per_kg": round(entry.wh_per_kg, 1),
+    }
+
+
+def show_cell(name: str) -> None:
+    """One cell of the catalogue: its numbers with their sources."""
+    console = Console(highlight=False)
+    console.print(_sourced(catalogue().cells[name]))
 
 
 def show_pack(name: str, *, as_json: bool) -> None:
@@ -111,22 +154,36 @@ def show_pack(name: str, *, as_json: bool) -> None:
         print(orjson.dumps(facts).decode())
         return
     entry = catalogue().packs[name]
-    table = Table(title=entry.title, show_edge=False, box=None)
-    for head in ("", "", "", "source"):
-        table.add_column(head)
-    table.add_row("cells", f"{entry.series}s{entry.parallel}p {entry.cell}", "", "")
-    for key in PackEntry.model_fields:
-        value = getattr(entry, key)
-        if hasattr(value, "source"):
-            numbers = value.model_dump(exclude={"source", "assumed"}).values()
-            told = " / ".join(f"{number:g}" for number in numbers)
-            table.add_row(key, told, "assumed" if value.assumed else "", value.source)
     console = Console(highlight=False)
-    console.print(table)
+    console.print(_sourced(entry, cells=f"{entry.series}s{entry.parallel}p {entry.cell}"))
     console.print(f"{facts['usable_kwh']} kWh usable when new")
     curve = zip(facts["soc"], facts["charge_kw_at_25_c"], strict=True)
     told = ", ".join(f"{kw:.0f} kW at {share:.0%}" for share, kw in list(curve)[::4])
     console.print(f"at 25 °C it takes {told}")
+
+
+def _sourced(entry: Cell | PackEntry, **first: str) -> Table:
+    """What is stated of a cell or a pack, with its source."""
+    table = Table(title=entry.title, show_edge=False, box=None)
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column("source", overflow="fold")
+    for key, value in first.items():
+        table.add_row(key, value, "", "")
+    for key in type(entry).model_fields:
+        value = getattr(entry, key)
+        if hasattr(value, "source"):
+            table.add_row(key, _told(value), "assumed" if value.assumed else "", value.source)
+    return table
+
+
+def _told(stated: Any) -> str:
+    """A stated value in short: of a curve or a table the least and the most."""
+    if isinstance(stated, Curve | Surface):
+        values = np.ravel(stated.value)
+        return f"{values.min():g} to {values.max():g}"
+    kept = stated.model_dump(exclude={"source", "assumed"}).values()
+    return " / ".join(f"{value:g}" for value in kept if not isinstance(value, str))
 
 
 def value_pack(
@@ -218,6 +275,7 @@ def value_pack(
             "without_v2g": _document(without),
             "with_v2g": None if served is None else _document(served),
             "v2g_break_even_per_year": None if needed is None else round(needed, 2),
+            "notes": notes(battery, found),
         }
         print(orjson.dumps(document).decode())
     else:
@@ -280,8 +338,8 @@ def _print(
             f"V2G spares this pack: it is worth {-needed:,.0f} a year even if it earns nothing"
         )
     console.print(f"aged by {found.name}")
-    if found.caveat:
-        console.print(found.caveat)
+    for note in notes(battery, found):
+        console.print(note)
 
 
 def _draw(
@@ -296,7 +354,9 @@ def _draw(
             best: Exit = worth["best"]
             (line,) = axes.plot(at, worth["worth_eur"], style, label=f"worth today, {name}")
             axes.plot(at, worth["residual_eur"], style, color="0.5", label=f"sells for, {name}")
-            axes.plot([best.year], [best.worth_eur], "o", color=line.get_color())
+            axes.plot([best.year], [best.worth_eur], "o", color=line.get_color(), clip_on=False)
         axes.set_xlim(0, at[-1])
-        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+        axes.locator_params(axis="x", integer=True)
+        shown = [worth[key] for worth in (without, served) if worth for key in _DRAWN]
+        axes.set_ylim(bottom=min(0.0, *(float(values.min()) for values in shown)))
         axes.legend(frameon=False)

@@ -14,7 +14,7 @@ from rich.table import Table
 from gridleaf.battery import pack as packs
 from gridleaf.battery.catalogue import catalogue
 from gridleaf.battery.wear import Floats, WearPrice, Worth, marginal, usual_day, worn
-from gridleaf.cli.battery_packs import ageing_of
+from gridleaf.cli.battery_packs import ageing_of, spelt
 from gridleaf.cli.figure import PlotOption, check_figure, drawing
 from gridleaf.domain.errors import ConfigError
 
@@ -50,6 +50,7 @@ def wear(
     """The price of wear by charge level and depth, for one day of driving and V2G."""
     check_figure(plot)
     known = catalogue().packs
+    battery = spelt(battery, known)
     pack = packs.named(battery) if battery in known else None
     own = 40.0 if pack is None else float(packs.usable_kwh(pack))
     worth = Worth(

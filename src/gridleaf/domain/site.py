@@ -532,6 +532,8 @@ def _reason(message: str) -> str:
         return message.removeprefix("Value error, ")
     if message == "Extra inputs are not permitted":
         return "unknown key"
+    if message.startswith("Input should be a valid dictionary"):
+        return "must be a table such as { key = value, … }"
     return message
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gridleaf.battery.cycles import cycle_cost
+from gridleaf.battery.rainflow import cycle_cost
 from gridleaf.plan.problem import Floats, Problem, Visits
 from gridleaf.plan.vehicles import Chains
 

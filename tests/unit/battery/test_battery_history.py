@@ -91,8 +91,23 @@ def test_the_years_must_be_one_or_more() -> None:
         DAY.replace("\n", "\r\n"),
         DAY.replace("time_s,soc,temperature_c", " Time_s , SoC,Temperature_C,note"),
         DAY + "\n\n",
+        "\n" + DAY,
+        DAY.replace("\n", ",\n"),
+        DAY.replace("\n", "\r"),
     ],
-    ids=["plain", "BOM", "semicolons", "decimal commas", "tabs", "CRLF", "header", "blank lines"],
+    ids=[
+        "plain",
+        "BOM",
+        "semicolons",
+        "decimal commas",
+        "tabs",
+        "CRLF",
+        "header",
+        "blank lines",
+        "blank line first",
+        "comma at the end",
+        "CR",
+    ],
 )
 def test_a_history_is_read_as_people_write_it(tmp_path: Path, text: str) -> None:
     history = read_history(written(tmp_path, text))
@@ -121,6 +136,10 @@ def test_a_history_is_read_as_people_write_it(tmp_path: Path, text: str) -> None
         (HEAD + "0,.5,293\n3600,.5,295\n", ":2", "kelvin"),
         (HEAD + "0,.5,20\n3600,.5,120\n", ":3", "temperature_c 120 is not from -50 to 90"),
         (b"time_s,soc,temperature_c\n\xff\xfe\x00", "", "not text"),
+        (HEAD + "0,0,9,20\n3600,0,8,20\n", ":2", "4 values under 3 columns; a decimal comma"),
+        ("\n" + HEAD + "0,.5,20\n\n3600,x,20\n", ":5", "'x' is not a number"),
+        (HEAD + "0,.9,20\n8,.1,20\n24,.9,20\n", ": soc", "at 240C all the time: is time in hours?"),
+        (HEAD + "0,.5,20\n1.7e12,.5,20\n", ": time", "5.39e+04 years long: is it in milliseconds?"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_its_line(

@@ -42,7 +42,9 @@ def test_every_published_ageing_model_has_its_cell() -> None:
     }
     assert fitted == MODELS
     for model in MODELS:
-        found = shipped.cell(model).ageing_model
+        name = shipped.fitted_to(model)
+        assert name is not None
+        found = shipped.cells[name].ageing_model
         assert found is not None
         assert found.name == model
 
@@ -148,6 +150,17 @@ title = "Retrofitted"
         ("[cells.a]\nlike = 'b'\n[cells.b]\nlike = 'a'", "cells.a.like", "in a ring"),
         ("[cells.a]\nlike = 'lg-m50'\nmass_kg = { value = 1 }", "mass_kg.source", "required"),
         (
+            "[cells.a]\nlike = 'lg-m50'\nmass_kg = 0.07",
+            "cells.a: mass_kg",
+            "must be a table such as",
+        ),
+        (
+            "[cells.a]\nlike = 'lg-m50'\nresistance_mohm = { soc = [0, 1], temperature_c = [0, 25], "
+            "value = [[0.04, 0.04], [0.02, 0.02]], source = 'test' }",
+            "cells.a",
+            "would lose 2.8e-05 of its voltage: is it in milliohm?",
+        ),
+        (
             "[packs.a]\nlike = 'nissan-leaf-40'\ncell = 'aesc-nmc-65'",
             "packs.a.cell",
             "perhaps aesc-nmc-56",
@@ -174,6 +187,11 @@ def test_what_cannot_be_is_refused_with_path_and_reason(
     assert why in refused.value.reason
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    text = "\ufeff[packs.mine]\nlike = 'nissan-leaf-40'\n"
+    assert load(own(tmp_path, text)).packs["mine"].series == 96
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.toml: No such file"):
         load(tmp_path / "gone.toml")
@@ -182,8 +200,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_an_unknown_battery_is_refused_with_those_that_look_like_it() -> None:
     with pytest.raises(ConfigError, match="perhaps nissan-leaf-40"):
         load().pack("nisan-leaf-40")
-    with pytest.raises(ConfigError, match="no such cell"):
-        load().cell("lead-acid")
+    assert load().fitted_to("lead-acid") is None
 
 
 def test_the_files_of_the_how_to_are_what_it_says(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 from benchmarks.wear import year
 
 from gridleaf.battery.ageing import MODELS, Model, advance, fresh, kernel, model
-from gridleaf.battery.cycles import cycle_cost
 from gridleaf.battery.pack import named
 from gridleaf.battery.wear import Day, Worth, cost_of_life, marginal, usual_day, worn
 
@@ -152,12 +151,6 @@ def test_scoring_a_history_in_two_parts_changes_nothing() -> None:
     first = cost_of_life(population, WORTH, soc[:, :100], 25.0, 1.0)
     second = cost_of_life(first.after, WORTH, soc[:, 100:], 25.0, 1.0)
     assert first.eur + second.eur == pytest.approx(whole.eur)
-
-
-def test_a_cycle_is_priced_slice_by_slice_from_its_top() -> None:
-    prices = np.array([0.1, 0.3])
-    assert cycle_cost(np.array([10.0, 4.0, 10.0]), 4.0, prices) == pytest.approx(4 * 0.1 + 2 * 0.3)
-    assert cycle_cost(np.array([5.0, 5.0]), 4.0, prices) == 0.0
 
 
 def test_a_day_with_more_than_one_full_cycle_is_priced_too() -> None:

@@ -63,6 +63,21 @@ def test_simulate_tells_people_why_it_may_not_hold(
     assert "depth 100%" in shown
 
 
+def test_a_model_that_stands_in_for_a_cell_is_said_to(
+    profile: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--cell", "nissan-leaf-40", "--profile", profile, "--years", 1)
+    assert run("simulate", *given, "--json") == 0
+    notes = printed(capsys)["notes"]
+    assert notes[0].startswith("aesc-nmc-56 by NMC_Gr_50Ah_B1: no published model of this cell")
+    assert run("simulate", *given) == 0
+    assert "stands in" in capsys.readouterr().out
+    assert run("compare", "--cell", "nissan-leaf-40", "--years", 1) == 0
+    assert "stands in" in capsys.readouterr().out
+    assert run("compare", "--cell", "NMC_Gr_50Ah_B1", "--years", 1, "--json") == 0
+    assert printed(capsys)["cells"][0]["notes"] == ["At 10 °C only charging at 0.3C was tested."]
+
+
 def test_simulate_draws(profile: Path, tmp_path: Path) -> None:
     figure = tmp_path / "life.svg"
     assert run("simulate", "--cell", "NMC_Gr_50Ah_B1", "--profile", profile, "--plot", figure) == 0
@@ -92,6 +107,15 @@ def test_list_and_show_know_every_model(capsys: pytest.CaptureFixture[str]) -> N
     assert printed(capsys)["fitted"]["depth"] == [0.8, 1.0]
 
 
+def test_tables_fit_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in (["list"], ["packs"], ["show", "lg-m50"], ["compare", "--all", "--years", 1]):
+        assert run(*command) == 0
+        assert "…" not in capsys.readouterr().out
+
+
 def test_compare_gives_each_habit_with_its_band(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,5 +138,10 @@ def test_compare_needs_one_cell_or_all(capsys: pytest.CaptureFixture[str]) -> No
     assert run("compare", "--all", "--cell", "NMC_Gr_50Ah_B1") == 2
     assert run("compare", "--cell", "NMC_Gr_50Ah_B1", "--driving", 0.8) == 2
     assert "driving" in capsys.readouterr().err
+    for option, value in (("--mean-c", "nan"), ("--mean-c", 300), ("--amplitude-c", 80)):
+        assert run("compare", "--cell", "NMC_Gr_50Ah_B1", option, value) == 2
+        assert (
+            "mean_c: with amplitude_c must be numbers within -50 to 90" in capsys.readouterr().err
+        )
     assert run("compare", "--all", "--years", 1) == 0
     assert "Nmc_Lto_10Ah_Battery" in capsys.readouterr().out

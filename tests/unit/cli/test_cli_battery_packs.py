@@ -44,6 +44,40 @@ def test_a_cell_of_the_catalogue_is_known_by_its_name_and_its_models(
 ) -> None:
     by_model = told(capsys, "show", "Nmc811_GrSi_LGM50_5Ah_Battery")
     assert told(capsys, "show", "lg-m50") == by_model
+    assert by_model["catalogue_cell"]["name"] == "lg-m50"
+    assert by_model["catalogue_cell"]["capacity_ah"]["value"] == 5
+
+
+OWN_CELL = """
+[cells.mine]
+like = "lfp-prismatic-250"
+title = "Ours"
+"""
+
+
+def test_a_cell_of_the_catalogue_is_shown_with_its_sources(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["battery", "show", "aesc-lmo-33"])
+    shown = capsys.readouterr().out
+    assert "0.787" in shown
+    assert "pushevs.com" in shown
+    assert "second life" in shown
+
+
+def test_a_model_that_nobody_published_is_refused_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(OWN_CELL + "ageing_model = { name = 'NMC_Gr_50Ah_B3', source = 'a guess' }")
+    monkeypatch.setenv("GRIDLEAF_CATALOGUE", str(own))
+    with pytest.raises(SystemExit) as end:
+        main(["battery", "show", "mine"])
+    assert end.value.code == 2
+    assert "cells.mine.ageing_model.name: no ageing model 'NMC_Gr_50Ah_B3'" in (
+        capsys.readouterr().err
+    )
 
 
 def test_the_value_of_a_pack_falls_and_its_best_time_is_the_most_worth(

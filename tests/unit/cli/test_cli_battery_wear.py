@@ -26,6 +26,12 @@ def test_wear_is_priced_by_depth_and_charge_level(capsys: pytest.CaptureFixture[
     assert prices["slopes_eur_per_kwh_day"] == sorted(prices["slopes_eur_per_kwh_day"])
 
 
+def test_a_pack_in_other_case_is_the_same_pack(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = told(capsys, "--pack", "NISSAN-Leaf-24")
+    assert shown == told(capsys, "--pack", "nissan-leaf-24")
+    assert shown["capacity_kwh"] == pytest.approx(22.25, abs=0.01)
+
+
 def test_a_pack_twice_as_dear_wears_twice_as_dear(capsys: pytest.CaptureFixture[str]) -> None:
     cell = ("--cell", "Lmo_Gr_NissanLeaf66Ah_2ndLife_Battery")
     once, twice = (told(capsys, *cell, "--pack-price", price) for price in ("100", "200"))

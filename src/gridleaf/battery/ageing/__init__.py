@@ -17,12 +17,10 @@ from gridleaf.battery.ageing.population import (
     cycling_rate,
     fresh,
 )
-from gridleaf.battery.ageing.rainflow import Cycles, count, halves
 
 __all__ = [
     "MODELS",
     "REASONS",
-    "Cycles",
     "Fitted",
     "History",
     "Life",
@@ -31,10 +29,8 @@ __all__ = [
     "Population",
     "advance",
     "calendar_rate",
-    "count",
     "cycling_rate",
     "fresh",
-    "halves",
     "model",
     "simulate",
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +26,22 @@ def read_history(path: Path) -> History:
     Raises
     ------
     ConfigError
-        With the line: a column is missing, a value is no number or cannot be (per cent, kelvin), or
-        the times do not rise.
+        With the line: a column is missing, a row is longer than the header, a value is no number or
+        cannot be (per cent, kelvin), or the times do not rise or are no seconds.
     OSError
         The file cannot be opened.
     """
+    lines, values = array("q"), array("d")
     try:
-        text = path.read_text("utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for line, row in _rows(path, file):
+                lines.append(line)
+                values.extend(row)
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not text in UTF-8") from None
-    rows = list(_rows(path, text))
-    if len(rows) < 2:
+    if len(lines) < 2:
         raise ConfigError(str(path), "needs at least two rows under its header")
-    time_s, soc, temperature_c = np.array([values for _, values in rows]).T
-    lines = [line for line, _ in rows]
+    time_s, soc, temperature_c = np.array(values).reshape(-1, len(COLUMNS)).T
     falls = np.flatnonzero(np.diff(time_s) <= 0.0)
     if len(falls):
         at = falls[0] + 1
@@ -47,33 +51,37 @@ def read_history(path: Path) -> History:
         )
     _check_soc(path, lines, soc)
     _check_temperature(path, lines, temperature_c)
-    return History(time_h=time_s / 3600.0, soc=soc.clip(0.0, 1.0), temperature_c=temperature_c)
-
-
-def _rows(path: Path, text: str) -> Iterator[tuple[int, list[float]]]:
-    """Line number and values of each row."""
-    head = next((line for line in text.splitlines() if line.strip()), "")
-    mark = next((mark for mark in ";\t" if mark in head), ",")
-    reader = csv.reader(text.splitlines(), delimiter=mark)
-    places: list[int] | None = None
     try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            where = f"{path}:{reader.line_num}"
-            if places is None:
-                places = _places(where, cells)
-                continue
-            yield reader.line_num, [_number(where, cells, p, mark) for p in places]
-    except csv.Error as error:
-        raise ConfigError(f"{path}:{reader.line_num}", str(error)) from None
-    if places is None:
+        return History(time_h=time_s / 3600.0, soc=soc.clip(0.0, 1.0), temperature_c=temperature_c)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.path}", error.reason) from None
+
+
+def _rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, list[float]]]:
+    """Line number and values of each row."""
+    lines = enumerate(file, start=1)
+    before, head = next(((n - 1, line) for n, line in lines if line.strip()), (0, ""))
+    if not head:
         raise ConfigError(str(path), "is empty")
+    mark = next((mark for mark in ";\t" if mark in head), ",")
+    reader = csv.reader(chain([head], (line for _, line in lines)), delimiter=mark)
+    try:
+        names = [cell.strip().casefold() for cell in next(reader)]
+        places = _places(f"{path}:{before + 1}", names)
+        for cells in reader:
+            if not any(map(str.strip, cells)):
+                continue
+            where = f"{path}:{before + reader.line_num}"
+            if any(cells[len(names) :]):
+                hint = "; a decimal comma needs semicolons between columns" if mark == "," else ""
+                told = f"has {len(cells)} values under {len(names)} columns{hint}"
+                raise ConfigError(where, told)
+            yield before + reader.line_num, [_number(where, cells, p, mark) for p in places]
+    except csv.Error as error:
+        raise ConfigError(f"{path}:{before + reader.line_num}", str(error)) from None
 
 
-def _places(where: str, cells: list[str]) -> list[int]:
-    names = [cell.casefold() for cell in cells]
+def _places(where: str, names: list[str]) -> list[int]:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise ConfigError(
@@ -86,7 +94,7 @@ def _places(where: str, cells: list[str]) -> list[int]:
 
 
 def _number(where: str, cells: list[str], place: int, mark: str) -> float:
-    cell = cells[place] if place < len(cells) else ""
+    cell = cells[place].strip() if place < len(cells) else ""
     try:
         value = float(cell.replace(",", ".") if mark == ";" else cell)
     except ValueError:
@@ -96,7 +104,7 @@ def _number(where: str, cells: list[str], place: int, mark: str) -> float:
     return value
 
 
-def _check_soc(path: Path, lines: list[int], soc: np.ndarray) -> None:
+def _check_soc(path: Path, lines: Sequence[int], soc: np.ndarray) -> None:
     wrong = np.flatnonzero((soc < -1e-6) | (soc > _MOST_SOC))
     if len(wrong):
         at = wrong[0]
@@ -105,7 +113,7 @@ def _check_soc(path: Path, lines: list[int], soc: np.ndarray) -> None:
         raise ConfigError(f"{path}:{lines[at]}", f"soc {soc[at]:g}{hint} from 0 to 1")
 
 
-def _check_temperature(path: Path, lines: list[int], temperature_c: np.ndarray) -> None:
+def _check_temperature(path: Path, lines: Sequence[int], temperature_c: np.ndarray) -> None:
     least, most = kernel.COLDEST_C, kernel.HOTTEST_C
     wrong = np.flatnonzero((temperature_c < least) | (temperature_c > most))
     if len(wrong):

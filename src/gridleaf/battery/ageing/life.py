@@ -20,6 +20,9 @@ LONGEST_STEP_H = 1.0
 """A history is sampled at its own rows, and between rows that are further apart than this."""
 DAY_H = 24.0
 MOST_ROWS_PER_H = 7200.0
+MOST_C = 20.0
+"""No cell is charged and discharged so fast [1/h] all the time."""
+LONGEST_H = 100.0 * YEAR_H
 AT_ONCE = 1_000_000
 """So many rows are worked through before the next ones are made, however many a year has."""
 
@@ -46,7 +49,14 @@ class History:
         if not (np.diff(self.time_h) > 0.0).all():
             raise ConfigError("time_h", "must rise from row to row")
         if len(self.time_h) - 1 > MOST_ROWS_PER_H * (self.time_h[-1] - self.time_h[0]):
-            raise ConfigError("time_h", "has more than two rows a second: were they seconds?")
+            raise ConfigError("time", "has more than two rows a second: were they seconds?")
+        span_h = float(self.time_h[-1] - self.time_h[0])
+        if span_h > LONGEST_H:
+            years = span_h / YEAR_H
+            raise ConfigError("time", f"is {years:.3g} years long: is it in milliseconds?")
+        mean_c = float(np.abs(np.diff(self.soc)).sum()) / span_h
+        if mean_c > MOST_C:
+            raise ConfigError("soc", f"changes at {mean_c:.0f}C all the time: is time in hours?")
 
     @cached_property
     def period_h(self) -> float:
