@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,11 +69,11 @@ def health(
     """The capacity of batteries as their sessions have shown it, with the band that holds 9 of 10."""
     check_figure(plot)
     if sessions is not None:
-        found = _from_log(sessions, capacity, efficiency)
+        found = _from_log(sessions, vehicle, capacity, efficiency)
     else:
         found = _with_store(_place(site_file, data_dir)[0], _from_store)
-    if vehicle != "all":
-        found = {name: rows for name, rows in found.items() if name == same_token(vehicle)}
+        if vehicle != "all":
+            found = {name: rows for name, rows in found.items() if name == same_token(vehicle)}
     if not found:
         raise ConfigError(vehicle, "no session has told anything about its battery yet")
     if plot is not None:
@@ -207,20 +208,27 @@ async def _from_store(store: Store) -> dict[str, list[HealthRecord]]:
 
 
 def _from_log(
-    path: Path, capacity_kwh: float | None, efficiency: float
+    path: Path, wanted: str, capacity_kwh: float | None, efficiency: float
 ) -> dict[str, list[HealthRecord]]:
-    """What a session log shows: by vehicle, the estimates in the order of the sessions."""
+    """What a session log shows: by vehicle, the estimates in the order of the sessions.
+
+    Of those whose capacity nobody tells nothing is known; they are named on stderr.
+    """
     visits: dict[str, list[LoggedVisit]] = {}
     for visit in read_sessions(path).visits:
         if visit.id_token and visit.arrival_soc is not None and visit.departure_soc is not None:
             visits.setdefault(same_token(visit.id_token), []).append(visit)
     if not visits:
         raise ConfigError(str(path), "has no session with an id token and both states of charge")
+    if wanted != "all":
+        visits = {name: stays for name, stays in visits.items() if name == same_token(wanted)}
     found: dict[str, list[HealthRecord]] = {}
+    untold: list[str] = []
     for vehicle, stays in sorted(visits.items()):
-        told = [visit.capacity_kwh for visit in stays if visit.capacity_kwh is not None]
+        told = [visit.stated_kwh for visit in stays if visit.stated_kwh is not None]
         if capacity_kwh is None and not told:
-            raise ConfigError(str(path), f"tells no capacity_kwh of {vehicle}; give --capacity")
+            untold.append(vehicle)
+            continue
         nominal = capacity_kwh or median(told)
         stays.sort(key=lambda visit: visit.departed_at)
         begin = prior(nominal, stays[0].departed_at)
@@ -238,6 +246,11 @@ def _from_log(
                 rows.append(record)
         if rows:
             found[vehicle] = rows
+    if untold:
+        words = f"tells no capacity_kwh of {', '.join(untold)}; give --capacity"
+        if not found:
+            raise ConfigError(str(path), words)
+        print(f"{path}: {words}", file=sys.stderr)
     return found
 
 
@@ -358,9 +371,9 @@ def _facts(rows: Sequence[HealthRecord]) -> dict[str, Any]:
 def _show(found: dict[str, list[HealthRecord]]) -> None:
     table = Table(show_edge=False)
     table.add_column("vehicle", no_wrap=True)
-    for head in ("new kWh", "now kWh", "9 of 10 within", "health", "sessions", "did not fit"):
-        table.add_column(head, justify="right")
-    table.add_column("last")
+    for head in ("new kWh", "now kWh", "9 of 10\nwithin", "health", "sessions", "did not fit"):
+        table.add_column(head, justify="right", no_wrap=head.startswith("9"))
+    table.add_column("last", no_wrap=True)
     for rows in found.values():
         newest = rows[-1]
         table.add_row(
@@ -373,7 +386,14 @@ def _show(found: dict[str, list[HealthRecord]]) -> None:
             str(sum(row.verdict == "outlier" for row in rows)),
             f"{newest.at.astimezone(UTC):%Y-%m-%d}",
         )
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    for name, rows in found.items():
+        strange = sum(row.verdict == "outlier" for row in rows)
+        if 2 * strange > len(rows):
+            console.print(
+                f"{name}: most sessions do not fit; another capacity, or several vehicles with one token?"
+            )
 
 
 def _draw(path: Path, found: dict[str, list[HealthRecord]]) -> None:

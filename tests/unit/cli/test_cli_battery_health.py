@@ -119,6 +119,40 @@ def test_health_of_a_log_needs_no_site(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no session with an id token" in err
 
 
+def test_a_log_that_tells_no_capacity_of_one_vehicle_still_tells_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(
+        LOG.replace("\n", ",capacity_kwh\n")
+        + "2024-05-01T18:00Z,2024-05-02T07:00Z,18,ANNA,0.30,0.80,39\n"
+        + "2024-05-02T18:00Z,2024-05-03T07:00Z,19,BEN,0.30,0.80,\n"
+    )
+    code, out, err = run(capsys, "health", "all", "--sessions", str(path), "--json")
+    assert code == 0
+    (anna,) = json.loads(out)["vehicles"]  # worn to 86 %: her 39 kWh when new are believed
+    assert (anna["vehicle"], anna["nominal_kwh"]) == ("anna", 39.0)
+    assert "of ben" in err
+    assert run(capsys, "health", "ANNA", "--sessions", str(path))[0] == 0
+    code, _, err = run(capsys, "health", "Ben", "--sessions", str(path))
+    assert code == 2
+    assert "--capacity" in err
+
+
+def test_a_token_that_many_vehicles_share_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log.csv"
+    rows = [
+        f"2024-05-{day:02d}T18:00Z,2024-05-{day + 1:02d}T07:00Z,{energy},ANNA,0.30,0.80\n"
+        for day, energy in enumerate((18.0, 30.0, 11.0, 38.0, 9.0, 27.0, 48.0, 15.0), 1)
+    ]
+    path.write_text(LOG + "".join(rows))
+    code, out, _ = run(capsys, "health", "all", "--sessions", str(path), "--capacity", "39")
+    assert code == 0
+    assert "anna: most sessions do not fit" in out
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
