@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gridleaf.battery.passport import Facts, attributes, sign
 from gridleaf.control.types import (
     Alert,
     EvseState,
@@ -18,8 +21,8 @@ from gridleaf.control.types import (
     Setpoint,
 )
 from gridleaf.domain.meter import MeterSample
-from gridleaf.domain.site import Circuit, Evse, SiteConfig, Station, Tariff, Vehicle
-from gridleaf.store.port import HealthRecord, SessionRecord
+from gridleaf.domain.site import Circuit, Evse, SiteConfig, Station, Tariff, Vehicle, same_token
+from gridleaf.store.port import HealthRecord, PassportRecord, SessionRecord
 
 START = datetime(2026, 5, 13, 15, 40, tzinfo=UTC)
 """A Wednesday, 17:40 in Berlin: the evening peak."""
@@ -260,3 +263,11 @@ def past_health(vehicle: Vehicle, now: datetime, number: int) -> HealthRecord:
         mean=(math.log(capacity), 0.004, -0.002),
         covariance=(spread**2 - 1e-4, 0.0, 0.0, 4e-4, 1e-4, 4e-4),
     )
+
+
+def past_passport(vehicle: Vehicle, now: datetime) -> PassportRecord:
+    """The first entry of a passport."""
+    at, battery = now - timedelta(hours=9), same_token(vehicle.id_token)
+    found = attributes(Facts(nominal_kwh=vehicle.capacity_kwh), at)
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    return PassportRecord(vehicle=battery, number=1, entry=sign(battery, found, at, (), key))

@@ -21,6 +21,7 @@ from fake_depot import (
     load_at,
     outlook_at,
     past_health,
+    past_passport,
     past_session,
     plan_of,
     pv_at,
@@ -256,6 +257,8 @@ class FakePlatform:
         for number, vehicle in enumerate(self.site.vehicles):
             if number % 4 != 3:
                 await self.store.append_health(past_health(vehicle, now, number))
+        for vehicle in self.site.vehicles[:8]:
+            await self.store.append_passport(past_passport(vehicle, now))
         for n in range(60):
             await self.store.save_session(past_session(self.site, now, n, rng))
         for n in range(30, -1, -1):

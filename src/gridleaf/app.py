@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from prometheus_client import CollectorRegistry
 
 from gridleaf.battery.catalogue import catalogue, unknown
+from gridleaf.control.batteries import expected
+from gridleaf.control.passports import key_file
 from gridleaf.control.wear import usual_wear_per_kwh
 from gridleaf.domain.clock import Clock
 from gridleaf.domain.errors import ConfigError, GridleafError, StoreUnavailable
@@ -31,6 +34,7 @@ from gridleaf.web.serve import serve
 __all__ = ["Platform", "Service", "refusals", "running"]
 
 _EVERYWHERE = ("0.0.0.0", "::")
+_ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,7 @@ async def running(
             source=source,
             executor=planner,
             registry=registry,
+            passport_key=key_file(site.storage),
         )
         await platform.restore()
         stack.push_async_callback(platform.close)
@@ -167,7 +172,9 @@ def _check_batteries(site: SiteConfig) -> None:
         if battery is not None and battery not in known.packs:
             raise ConfigError(f"{where}.battery", str(unknown(battery, "battery", known.packs)))
     for vehicle in site.vehicles:
-        usual_wear_per_kwh(vehicle, site.defaults, 1.0)  # so that no cycle waits for the compiler
+        # so that no cycle waits for the compiler
+        usual_wear_per_kwh(vehicle, site.defaults, 1.0)
+        expected(vehicle, site.defaults, _ANY_DAY)
 
 
 def _check_certificates(site: SiteConfig) -> None:

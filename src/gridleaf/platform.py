@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
+from gridleaf.control import checkpoint
 from gridleaf.control.accounts import Totals
 from gridleaf.control.decide import Solver
 from gridleaf.control.foresight import Expectations
 from gridleaf.control.learn import keep_health, restore_batteries
 from gridleaf.control.loop import Controller, Foresight
-from gridleaf.control.session import LiveSession, Mark, session_id
+from gridleaf.control.passports import write_due
+from gridleaf.control.session import LiveSession, session_id
 from gridleaf.control.types import Decision, SiteState
 from gridleaf.domain.clock import Clock, stopwatch
 from gridleaf.domain.errors import ConnectionLost, GridleafError, StoreUnavailable
-from gridleaf.domain.events import (
-    NeedsReported,
-    StationEvent,
-    TransactionReported,
-    from_json,
-    to_json,
-)
+from gridleaf.domain.events import NeedsReported, StationEvent, TransactionReported
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import SiteConfig
 from gridleaf.domain.wishes import Wish
@@ -76,6 +72,8 @@ class Platform:
         How often sums and live sessions are written down [s].
     keep_frames
         Whether the OCPP log is kept.
+    passport_key
+        Where the key is that signs battery passports; none are written when absent.
     """
 
     def __init__(
@@ -93,6 +91,7 @@ class Platform:
         settle_s: float = Controller.SETTLE_S,
         registry: CollectorRegistry | None = None,
         keep_frames: bool = True,
+        passport_key: Path | None = None,
     ) -> None:
         self._site = site
         self._clock = clock
@@ -132,6 +131,7 @@ class Platform:
             timer=timer,
         )
         self._checkpoint_s = checkpoint_s
+        self._passport_key = passport_key
         self._kept_at: datetime | None = None
         self._asking: dict[asyncio.Future[None], None] = {}
         self._remote_start_id = rng.randrange(1, 2**30)
@@ -152,6 +152,7 @@ class Platform:
             if kept is not None:
                 session.cost_eur = kept.cost_eur or 0.0
                 session.uncontrolled_cost_eur = kept.uncontrolled_cost_eur or 0.0
+                session.life_eur = kept.life_eur or 0.0
             await self._learn_habit(session)
         for record in await store.last_dispatches():
             evse = live.evse(record.station_id, record.evse_id)
@@ -165,63 +166,21 @@ class Platform:
         now = self._clock.now()
         for past in await store.sessions(since=now - _HISTORY, state="ended", limit=100_000):
             self._expected.visits.add(past)
-        await self._restore_sums()
+        sums = await store.value("checkpoint")
+        if sums is not None:
+            meters = self.demand, self.uncontrolled_demand
+            checkpoint.restore(sums, self.controller, *meters, now)
         await restore_batteries(live, store, now)
         for measurement in await store.measurements(now - _HISTORY, now, limit=1_000_000):
             self._expected.history.add(measurement)
             if measurement.grid_kw is not None:
                 self.demand.add(measurement.measured_at, measurement.grid_kw)
 
-    async def _restore_sums(self) -> None:
-        text = await self._store.value("checkpoint")
-        if text is None:
-            return
-        kept = json.loads(text)
-        live, accounts = self.controller.live, self.controller.accounts
-        live.grid_event = kept["grid_event"]
-        self.controller.impose(*kept["imposed"])
-        for evse in live.evses():
-            evse.default_kw = kept["defaults"].get(evse.key)
-            evse.obeying = evse.key not in kept["disobeying"]
-            evse.refuses_zero = evse.takes_more = evse.key in kept["refuses_zero"]
-        accounts.today, accounts.total = _totals(kept["today"]), _totals(kept["total"])
-        accounts.owed = kept["owed"]
-        now = self._clock.now()
-        self.demand.restore(kept["demand"], now)
-        self.uncontrolled_demand.restore(kept["uncontrolled_demand"], now)
-        for name, said in kept["needs"].items():
-            session, needs = live.sessions.get(name), from_json(said)
-            if session is not None and session.needs is None and isinstance(needs, NeedsReported):
-                # said before the session began, so no transaction of the store has it
-                session.needs, session.needs_from = needs, Mark(soc=session.arrival_soc)
-        for name, energy in kept["uncontrolled_kwh"].items():
-            if name in live.sessions:
-                live.sessions[name].uncontrolled_kwh = energy
-
     async def checkpoint(self) -> None:
         """Write down what events alone could not rebuild."""
-        live, accounts = self.controller.live, self.controller.accounts
-        imposed = self.controller.imposed
-        kept = {
-            "grid_event": live.grid_event,
-            "imposed": [imposed.import_kw, imposed.export_kw],
-            "defaults": {e.key: e.default_kw for e in live.evses() if e.default_kw is not None},
-            "disobeying": [e.key for e in live.evses() if not e.obeying],
-            "needs": {
-                s.session_id: to_json(s.needs).decode()
-                for s in live.sessions.values()
-                if s.needs is not None
-            },
-            "refuses_zero": [e.key for e in live.evses() if e.refuses_zero and e.takes_more],
-            "today": _dump(accounts.today),
-            "total": _dump(accounts.total),
-            "owed": accounts.owed,
-            "demand": self.demand.state(),
-            "uncontrolled_demand": self.uncontrolled_demand.state(),
-            "uncontrolled_kwh": {s.session_id: s.uncontrolled_kwh for s in live.sessions.values()},
-        }
-        await self._store.save_value("checkpoint", json.dumps(kept))
-        for session in list(live.sessions.values()):
+        sums = checkpoint.written(self.controller, self.demand, self.uncontrolled_demand)
+        await self._store.save_value("checkpoint", sums)
+        for session in list(self.controller.live.sessions.values()):
             await self._store.save_session(session.record())
 
     async def run(self) -> None:
@@ -230,6 +189,8 @@ class Platform:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.controller.run())
             group.create_task(self._housekeeping())
+            if self._passport_key is not None:
+                group.create_task(self._keep_passports(self._passport_key))
             if self._site.tariff.source != "none":
                 group.create_task(self._refresh_prices())
             hold = timedelta(seconds=self._site.control.meter_max_age_s)
@@ -254,6 +215,12 @@ class Platform:
                 pruned = self._clock.monotonic()
                 keep = timedelta(days=self._site.storage.keep_frames_d)
                 await self._guarded("prune", self._store.prune(self._clock.now() - keep))
+
+    async def _keep_passports(self, key: Path) -> None:
+        while True:
+            await self._clock.sleep(self._checkpoint_s)
+            writing = write_due(self._store, self._site, key, self._clock.now())
+            await self._guarded("passports", writing)
 
     async def _guarded(self, what: str, work: Awaitable[object]) -> None:
         try:
@@ -588,13 +555,3 @@ class Platform:
         if session is None:
             raise KeyError(f"no live session {session_id!r}")
         return session
-
-
-def _dump(totals: Totals | None) -> dict[str, Any] | None:
-    return None if totals is None else {**asdict(totals), "since": totals.since.isoformat()}
-
-
-def _totals(kept: dict[str, Any] | None) -> Totals | None:
-    if kept is None:
-        return None
-    return Totals(**{**kept, "since": datetime.fromisoformat(kept["since"])})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -176,6 +177,16 @@ def test_the_colours_can_be_chosen_and_stay(depot: Served, new_tab: Callable[...
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     tab.open(f"{depot.url}/evses")
     assert page.evaluate(background) == "rgb(14, 20, 18)"
+
+
+def test_a_passport_can_be_downloaded(depot: Served, new_tab: Callable[..., Tab]) -> None:
+    tab = new_tab()
+    tab.open(f"{depot.url}/vehicles")
+    with tab.page.expect_download() as download:
+        tab.page.get_by_role("link", name="Download the passport of").first.click()
+    passport = json.loads(download.value.path().read_text())
+    assert [entry["number"] for entry in passport["history"]] == [1]
+    assert download.value.suggested_filename == "passport.json"
 
 
 def test_the_history_can_be_downloaded(depot: Served, new_tab: Callable[..., Tab]) -> None:

@@ -22,8 +22,8 @@ SCHEMAS = sorted((Path(__file__).parents[1] / "unit" / "store").glob("schema_*.s
 MIGRATION = """
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -54,7 +54,7 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "migrations"
     shutil.copytree(migrate.MIGRATIONS, folder)
     monkeypatch.setattr(migrate, "MIGRATIONS", folder)
-    return folder / "versions" / "v0003_next.py"
+    return folder / "versions" / "v0004_next.py"
 
 
 @pytest.mark.parametrize("where", [0.0, 0.3, 0.6, 0.9])
@@ -81,10 +81,10 @@ def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path) -
 def test_a_failed_migration_changes_nothing_and_keeps_a_copy(
     tmp_path: Path, next_version: Path
 ) -> None:
-    path, backup = tmp_path / "test.db", tmp_path / "test.db.0002.backup"
+    path, backup = tmp_path / "test.db", tmp_path / "test.db.0003.backup"
     asyncio.run(write(path, 5))
     next_version.write_text(MIGRATION.format(last='op.execute("INSERT INTO nowhere VALUES (1)")'))
-    with pytest.raises(StoreUnavailable, match=r"from schema 0002 to 0003.*test\.db\.0002\.backup"):
+    with pytest.raises(StoreUnavailable, match=r"from schema 0003 to 0004.*test\.db\.0003\.backup"):
         asyncio.run(sqlite_store(path).open())
     assert backup.stat().st_mode & 0o777 == 0o600
     next_version.unlink()
@@ -98,8 +98,8 @@ def test_a_migration_keeps_a_copy_of_what_was_before(tmp_path: Path, next_versio
     next_version.write_text(MIGRATION.format(last=""))
     assert asyncio.run(read(path)) == 0
     next_version.unlink()
-    assert asyncio.run(read(tmp_path / "test.db.0002.backup")) == 5
-    with pytest.raises(StoreUnavailable, match=r"schema 0003, written by a newer gridleaf"):
+    assert asyncio.run(read(tmp_path / "test.db.0003.backup")) == 5
+    with pytest.raises(StoreUnavailable, match=r"schema 0004, written by a newer gridleaf"):
         asyncio.run(read(path))
 
 
@@ -147,6 +147,7 @@ def test_a_database_of_every_schema_so_far_is_readable(tmp_path: Path, schema: P
         assert [h.mean for h in await store.health("tag")] == [(3.5, 0.0, -0.01)] * kept
         assert [p.entry for p in await store.passport("tag")] == ["{}"] * kept
         assert session.driver_eur == (0.4 if kept else None)
+        assert session.life_eur == (0.1 if schema.stem > "schema_0002" else None)
         await store.close()
 
     asyncio.run(main())

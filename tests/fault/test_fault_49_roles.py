@@ -25,6 +25,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", "/plans/current"): READ,
     ("GET", "/vehicles"): READ,
     ("GET", "/vehicles/{id_token}/health"): READ | {"owner"},
+    ("GET", "/vehicles/{id_token}/passport"): READ | {"owner"},
     ("GET", "/stations"): READ,
     ("GET", "/stations/{station_id}"): READ,
     ("GET", "/stations/{station_id}/frames"): READ,

@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from structlog.testing import capture_logs
@@ -384,6 +385,7 @@ def play(
     metered: bool = True,
     market_down: bool = False,
     fair: bool = True,
+    passport_key: Path | None = None,
 ) -> T:
     """Play a scene; afterwards the umpire gives his verdict and no error may have been logged.
 
@@ -401,6 +403,8 @@ def play(
         Whether the site meter speaks, and the market is silent, from the beginning.
     fair
         Whether the umpire is asked for his verdict.
+    passport_key
+        Where the key is that signs passports; none are written when absent.
     """
     site = site or small_depot()
 
@@ -420,6 +424,7 @@ def play(
                 solver=solver,
                 timer=lambda: 0.0,
                 keep_frames=False,
+                passport_key=passport_key,
             )
 
         depot = Depot(site, clock, market, make)

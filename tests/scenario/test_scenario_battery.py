@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from gridleaf.battery.passport import faults, load_key
 from gridleaf.control.explain import explain
 from gridleaf.domain.errors import StoreUnavailable
 from scenario.depot import Depot, giver, play, small_depot
@@ -82,3 +84,55 @@ def test_fault_45_a_store_that_cannot_keep_health_stops_nothing() -> None:
         assert [record.version for record in await store.health("giver-1")] == [1]
 
     play(scene, start=16.5, fair=False)
+
+
+def test_the_platform_writes_the_passport_of_a_vehicle_that_has_left(tmp_path: Path) -> None:
+    key = tmp_path / "passport.key"
+
+    async def scene(depot: Depot) -> None:
+        store = depot.platform.store
+        await depot.plug("DC-1", giver(soc=0.3), leaves=18.5)
+        await depot.until(18.5)
+        assert await store.passport("giver-1") == []
+        await depot.unplug("DC-1")
+        await depot.time.sleep(1)
+        await depot.crash()
+        await depot.start()
+        await depot.minutes(6)
+        (first,) = [row.entry for row in await store.passport("giver-1")]
+        await depot.plug("DC-1", giver(soc=0.3), leaves=21.5)
+        await depot.until(21.5)
+        await depot.unplug("DC-1")
+        await depot.minutes(6)
+        assert len(await store.health("giver-1")) == 2
+        assert [row.entry for row in await store.passport("giver-1")] == [first]
+        await depot.until(24.2)
+        entries = [row.entry for row in await store.passport("giver-1")]
+        assert len(entries) == 2
+        assert faults("giver-1", entries, key=load_key(key).public_key()) == []
+        assert key.stat().st_mode & 0o777 == 0o600
+
+    play(scene, start=16.5, fair=False, passport_key=key)
+
+
+def test_a_passport_that_cannot_be_written_stops_no_charging(tmp_path: Path) -> None:
+    readable_by_all = tmp_path / "passport.key"
+    readable_by_all.write_bytes(bytes(32))
+    readable_by_all.chmod(0o644)
+
+    async def scene(depot: Depot) -> None:
+        await depot.plug("DC-1", giver(soc=0.3), leaves=18.5)
+        await depot.until(18.5)
+        await depot.unplug("DC-1")
+        with capture_logs() as logs:
+            await depot.plug("DC-2", giver(2, soc=0.2), leaves=21.0)
+            await depot.until(21.0)
+        refused = [log for log in logs if log["event"] == "passport_not_written"]
+        assert len(refused) > 10
+        assert "may be read by others" in refused[0]["reason"]
+        assert depot.soc("DC-2") > 0.75
+        readable_by_all.chmod(0o600)
+        await depot.minutes(6)
+        assert len(await depot.platform.store.passport("giver-1")) == 1
+
+    play(scene, start=16.5, fair=False, passport_key=readable_by_all)

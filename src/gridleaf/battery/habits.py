@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 from typing import Final, Literal
 
 import numpy as np
 
 from gridleaf.battery.ageing import History, Life, Model, simulate
+from gridleaf.battery.health import (
+    FADE_PER_YEAR,
+    FADE_SD_PER_YEAR,
+    LEAST_SOH,
+    NOMINAL_SD,
+    Fade,
+    linear_fade,
+)
+from gridleaf.battery.wear import ageing_model
 from gridleaf.domain.errors import ConfigError
 
 Habit = Literal["unmanaged", "delayed", "v2g"]
@@ -25,6 +36,8 @@ SPREAD: Final = 0.15
 BAND: Final = (0.1, 0.5, 0.9)
 """The quantiles of cells that are told, slowest ageing last."""
 MOST_DRIVING: Final = 0.5
+OLDEST_Y: Final = 20
+"""A battery is expected to lose nothing more beyond this age [years]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +93,35 @@ def compare(model: Model, use: Use, years: int) -> dict[Habit, Life]:
     ages = NormalDist(1.0, SPREAD)
     speed = [ages.inv_cdf(1.0 - share) for share in BAND]
     return {habit: simulate(model, history(habit, use), years, speed=speed) for habit in HABITS}
+
+
+@cache
+def fade_of(battery: str, mean_c: float) -> Fade:
+    """What the age of a pack of the catalogue tells of its health, before anything is measured.
+
+    The mean is that of its cells' model under the usual use: driven every day and charged at once,
+    around ``mean_c``. The spread is no narrower than without a model. The field's ±1 %/a around
+    2.3 %/a (:data:`~gridleaf.battery.health.FADE_SD_PER_YEAR`) is of climates and habits as well, and those
+    a cell's name does not tell; and published models of one chemistry differ by as much, so which of them is
+    right is not known either. Cells that fade faster than the field differ in proportion.
+    Where nobody knows how the cells age, :func:`~gridleaf.battery.health.linear_fade`.
+
+    Raises
+    ------
+    ConfigError
+        There is no such pack.
+    """
+    model = ageing_model(battery)
+    if model is None:
+        return linear_fade
+    life = simulate(model, history("unmanaged", Use(mean_c=mean_c)), OLDEST_Y)
+    # most laws grow with a root of time: between the ends of years that is nearer than a line
+    at = np.sqrt(np.arange(OLDEST_Y + 1.0))
+    left = np.append(1.0, life.relative_capacity).clip(LEAST_SOH)
+
+    def fade(age_y: float) -> tuple[float, float]:
+        soh = float(np.interp(math.sqrt(age_y), at, left))
+        lost = max(1.0 - soh, FADE_PER_YEAR * age_y)
+        return soh, math.hypot(NOMINAL_SD, FADE_SD_PER_YEAR / FADE_PER_YEAR * lost)
+
+    return fade

@@ -137,6 +137,8 @@ def load_key(path: Path, *, create: bool = False) -> Ed25519PrivateKey:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(Ed25519PrivateKey.generate().private_bytes_raw())
+                file.flush()
+                os.fsync(file.fileno())
         if path.stat().st_mode & 0o077:
             raise ConfigError(str(path), "may be read by others; chmod 600 it")
         return Ed25519PrivateKey.from_private_bytes(path.read_bytes())

@@ -17,18 +17,18 @@ from rich.console import Console
 from rich.table import Table
 
 from gridleaf.battery import passport as book
-from gridleaf.battery.health import EFFICIENCY_SD, Sweep, prior
-from gridleaf.battery.pack import named, stored_kwh
+from gridleaf.battery.health import Sweep, prior
 from gridleaf.cli.figure import check_figure, drawing
 from gridleaf.cli.logs import set_up_logs
 from gridleaf.cli.output import check_output, writing
-from gridleaf.control.batteries import estimate_of, next_record
+from gridleaf.control.batteries import next_record
+from gridleaf.control.passports import add_entry, heads_file, key_file
 from gridleaf.domain.clock import RealClock
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import SiteConfig, Storage, load, same_token
 from gridleaf.replay.logs import LoggedVisit, read_sessions
 from gridleaf.store import open_store
-from gridleaf.store.port import HealthRecord, PassportRecord, Store
+from gridleaf.store.port import HealthRecord, Store
 
 T = TypeVar("T")
 
@@ -41,7 +41,6 @@ DataOption = Annotated[
     typer.Option("--data-dir", metavar="DIR", help="Folder of the store, e.g. the demo's."),
 ]
 VehicleArgument = Annotated[str, typer.Argument(metavar="VEHICLE", help="Its id token.")]
-_Z90 = 1.6448536269514722
 
 
 def health(
@@ -97,27 +96,10 @@ def passport(
     if out is not None:
         check_output(out)
     storage, site = _place(site_file, data_dir)
-    key_file = _key_file(storage)
     battery, at = same_token(vehicle), RealClock().now()
 
     async def work(store: Store) -> list[str]:
-        entries = [row.entry for row in await store.passport(battery)]
-        heads = book.read_heads(_heads_file(key_file))
-        key = book.load_key(key_file, create=not entries and not heads)
-        seen = [heads[battery]] if battery in heads else []
-        wrong = book.faults(battery, entries, key=key.public_key(), heads=seen)
-        if wrong:
-            raise ConfigError(f"passport of {battery}", "; ".join(wrong))
-        found = book.attributes(await _passport_facts(store, battery, site), at)
-        entry = book.sign(battery, found, at, entries, key)
-        book.document(battery, [*entries, entry])
-        record = PassportRecord(vehicle=battery, number=len(entries) + 1, entry=entry)
-        if not await store.append_passport(record):
-            raise ConfigError(battery, "somebody else wrote to its passport just now; try again")
-        head = book.head_of([*entries, entry])
-        assert head is not None
-        book.write_heads(_heads_file(key_file), {**heads, battery: head})
-        return [*entries, entry]
+        return await add_entry(store, battery, key_file(storage), at, site=site)
 
     document = book.document(battery, _with_store(storage, work))
     if out is not None:
@@ -141,12 +123,11 @@ def verify(
 ) -> None:
     """Check the history of a passport: exit 0 when it is as it was written, 1 when it is not."""
     storage, _ = _place(site_file, data_dir)
-    key_file, battery = _key_file(storage), same_token(vehicle)
-    heads = [
-        head for name, head in book.read_heads(_heads_file(key_file)).items() if name == battery
-    ]
+    key_path, battery = key_file(storage), same_token(vehicle)
+    known = book.read_heads(heads_file(key_path))
+    heads = [known[battery]] if battery in known else []
     heads += [_head_of_file(path, battery) for path in against or ()]
-    key = book.load_key(key_file).public_key() if key_file.exists() else None
+    key = book.load_key(key_path).public_key() if key_path.exists() else None
 
     async def work(store: Store) -> list[str]:
         return [row.entry for row in await store.passport(battery)]
@@ -176,14 +157,6 @@ def _place(site_file: Path | None, data_dir: Path | None) -> tuple[Storage, Site
     if not data_dir.is_dir():
         raise ConfigError(str(data_dir), "is no folder")
     return Storage(data_dir=data_dir), None
-
-
-def _key_file(storage: Storage) -> Path:
-    return storage.passport_key_file or storage.data_dir / "passport.key"
-
-
-def _heads_file(key_file: Path) -> Path:
-    return key_file.with_name(f"{key_file.name}.heads")
 
 
 def _with_store(storage: Storage, work: Callable[[Store], Awaitable[T]]) -> T:
@@ -266,63 +239,6 @@ def _sweep(visit: LoggedVisit, efficiency: float) -> Sweep:
         charge_efficiency=efficiency,
         discharge_efficiency=efficiency,
     )
-
-
-async def _passport_facts(store: Store, battery: str, site: SiteConfig | None) -> book.Facts:
-    """What the store and the site file tell of a battery."""
-    history = await store.health(battery, limit=1)
-    stays = await store.sessions(id_token=battery, limit=1_000_000)
-    vehicle = next(
-        (v for v in site.vehicles if same_token(v.id_token) == battery) if site else iter(()), None
-    )
-    nominal = vehicle.capacity_kwh if vehicle else history[0].nominal_kwh if history else None
-    if nominal is None:
-        raise ConfigError(battery, "no vehicle of this id token is known")
-    newest = history[0] if history and history[0].nominal_kwh == nominal else None
-    told = [s for s in stays if s.departure_soc is not None and s.departed_at is not None]
-    return book.Facts(
-        nominal_kwh=nominal,
-        measured_at=newest.at if newest else None,
-        capacity_kwh=(newest.capacity_kwh, newest.low_kwh, newest.high_kwh) if newest else None,
-        round_trip=_round_trip(newest, site),
-        charged_kwh=sum(s.charged_kwh for s in stays),
-        discharged_kwh=sum(s.discharged_kwh for s in stays),
-        metered_since=stays[-1].arrived_at if stays else None,
-        soc=told[0].departure_soc if told else None,
-        soc_at=told[0].departed_at if told else None,
-        rated=_rated(vehicle.battery) if vehicle and vehicle.battery else {},
-    )
-
-
-def _rated(battery: str) -> dict[str, tuple[float, str]]:
-    """What the catalogue says of a pack when new; the nominal voltage is the mean over its charge."""
-    pack = named(battery)
-    mean_v = 1000 * float(stored_kwh(pack, 1.0)) / pack.capacity_ah
-    return {
-        "ratedCapacity": (pack.capacity_ah, "Ah"),
-        "minimumVoltage": (pack.min_v, "V"),
-        "nominalVoltage": (mean_v, "V"),
-        "maximumVoltage": (pack.max_v, "V"),
-    }
-
-
-def _round_trip(
-    record: HealthRecord | None, site: SiteConfig | None
-) -> tuple[float, float, float] | None:
-    """From the grid to the grid, once sessions have told more of it than was assumed."""
-    assumed = [
-        evse.charge_efficiency * evse.discharge_efficiency
-        for station in (site.stations if site else ())
-        for evse in station.evses
-        if evse.discharge_max_kw > 0
-    ]
-    if record is None or not assumed:
-        return None
-    factor, sd = estimate_of(record).round_trip
-    if sd > EFFICIENCY_SD:
-        return None
-    share = factor * sum(assumed) / len(assumed)
-    return share, share * (1 - _Z90 * sd), share * (1 + _Z90 * sd)
 
 
 def _head_of_file(path: Path, battery: str) -> book.Head:

@@ -50,8 +50,9 @@ class Batteries:
         What each vehicle with a budget has given.
     """
 
-    def __init__(self, timezone: str) -> None:
+    def __init__(self, timezone: str, defaults: Defaults) -> None:
         self._zone = ZoneInfo(timezone)
+        self._defaults = defaults
         self.latest: dict[str, HealthRecord] = {}
         self.given: dict[str, Given] = {}
 
@@ -80,12 +81,14 @@ class Batteries:
     def health(self, vehicle: Vehicle, at: datetime) -> HealthRecord | None:
         """The newest estimate of a vehicle, if it knows more than the prior does."""
         record = self._record(vehicle)
-        return record if record is not None and trusted(record, vehicle, at) else None
+        if record is None or not trusted(record, vehicle, self._defaults, at):
+            return None
+        return record
 
     def soh(self, vehicle: Vehicle, at: datetime) -> float:
         """Relative capacity, as sessions have shown it, or else as age and model suggest."""
         record = self.health(vehicle, at)
-        known = estimate_of(record) if record is not None else expected(vehicle, at)
+        known = estimate_of(record) if record else expected(vehicle, self._defaults, at)
         return min(known.capacity_kwh / vehicle.capacity_kwh, 1.0)
 
     def _record(self, vehicle: Vehicle) -> HealthRecord | None:
@@ -108,7 +111,7 @@ class Batteries:
             sweep,
             session_id=session.session_id,
             nominal_kwh=vehicle.capacity_kwh,
-            begin=expected(vehicle, sweep.at),
+            begin=expected(vehicle, self._defaults, sweep.at),
         )
 
     def learnt(self, record: HealthRecord) -> None:
@@ -125,7 +128,7 @@ class Batteries:
         self.given[same_token(vehicle.id_token)] = Given(year, year_kwh, total_kwh)
 
     def left_kwh(
-        self, vehicle: Vehicle, defaults: Defaults, giving_kwh: float, at: datetime
+        self, vehicle: Vehicle, giving_kwh: float, at: datetime
     ) -> tuple[float | None, str]:
         """What a vehicle may still give [kWh] and what bounds it; None is no bound.
 
@@ -147,7 +150,7 @@ class Batteries:
             total_kwh=given.total_kwh + giving_kwh,
             at=at,
             soh=soh,
-            fade=None if soh is None else predicted_fade(vehicle, defaults, soh),
+            fade=None if soh is None else predicted_fade(vehicle, self._defaults, soh),
         )
 
 
@@ -188,9 +191,9 @@ def next_record(
     )
 
 
-def trusted(record: HealthRecord, vehicle: Vehicle, at: datetime) -> bool:
+def trusted(record: HealthRecord, vehicle: Vehicle, defaults: Defaults, at: datetime) -> bool:
     """Whether an estimate knows more than age and model do."""
-    return informed(estimate_of(record), expected(vehicle, at))
+    return informed(estimate_of(record), expected(vehicle, defaults, at))
 
 
 def sweep_of(session: LiveSession, evse: Evse) -> Sweep | None:
@@ -227,9 +230,17 @@ def estimate_of(record: HealthRecord) -> Estimate:
     )
 
 
-def expected(vehicle: Vehicle, at: datetime) -> Estimate:
-    """What is known of a vehicle's battery before its sessions tell anything: by its age."""
+def expected(vehicle: Vehicle, defaults: Defaults, at: datetime) -> Estimate:
+    """What is known of a vehicle's battery before its sessions tell anything: by its age.
+
+    And by its cells, at the temperature of the site, where the site file names them.
+    """
     made = vehicle.battery_since
-    return prior(
-        vehicle.capacity_kwh, at, None if made is None else datetime.combine(made, time(), UTC)
-    )
+    since = None if made is None else datetime.combine(made, time(), UTC)
+    if vehicle.battery is None:
+        return prior(vehicle.capacity_kwh, at, since)
+    # what is compiled takes a moment to load: only those who know a battery wait
+    from gridleaf.battery.habits import fade_of
+
+    fade = fade_of(vehicle.battery, round(defaults.ambient_c))
+    return prior(vehicle.capacity_kwh, at, since, fade)

@@ -41,10 +41,11 @@ async def keep_health(live: LiveSite, store: Store, session: LiveSession, at: da
 async def _count_given(live: LiveSite, store: Store, vehicle: Vehicle, at: datetime) -> None:
     if vehicle.discharge_kwh_per_year is None and vehicle.discharge_kwh_total is None:
         return
-    since = live.batteries.year_start(at)
+    year = await store.throughput(id_token=vehicle.id_token, since=live.batteries.year_start(at))
+    ever = await store.throughput(id_token=vehicle.id_token)
     live.batteries.gave(
         vehicle,
         at,
-        await store.discharged_kwh(vehicle.id_token, since),
-        await store.discharged_kwh(vehicle.id_token),
+        sum(moved.discharged_kwh for moved in year.values()),
+        sum(moved.discharged_kwh for moved in ever.values()),
     )

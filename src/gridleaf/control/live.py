@@ -164,7 +164,7 @@ class LiveSite:
         """The newest session of a transaction whose name a station has used again."""
         self._changed: dict[str, LiveSession] = {}
         self.grid_event: str | None = None
-        self.batteries = Batteries(site.timezone)
+        self.batteries = Batteries(site.timezone, site.defaults)
         self._vehicles = {same_token(v.id_token): v for v in site.vehicles}
         for station in site.stations:
             live = LiveStation(config=station)

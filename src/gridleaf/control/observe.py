@@ -353,7 +353,7 @@ def _session(
     left, withheld = None, ""
     if vehicle is not None:
         giving = giving_kwh.get(vehicle.id_token, 0.0)
-        left, withheld = live.batteries.left_kwh(vehicle, site.defaults, giving, at)
+        left, withheld = live.batteries.left_kwh(vehicle, giving, at)
     if left is not None:
         # never more than is left, even if no other setpoint follows before this one ends
         most = left / (EXPIRES_CYCLES * site.control.cycle_s / 3600)

@@ -209,6 +209,7 @@ class LiveSession:
             departure_at=seen.departure_at if seen is not None else None,
             unmet_kwh=unmet,
             cost_eur=self.cost_eur,
+            life_eur=self.life_eur,
             uncontrolled_cost_eur=self.uncontrolled_cost_eur,
             driver_eur=self.driver_eur,
             flags=self.flags,

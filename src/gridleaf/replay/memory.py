@@ -24,6 +24,7 @@ from gridleaf.store.port import (
     SeriesPoint,
     SessionRecord,
     StoredEvent,
+    Throughput,
 )
 
 
@@ -161,14 +162,24 @@ class MemoryStore:
                     break
         return found
 
-    async def discharged_kwh(self, id_token: str, since: datetime | None = None) -> float:
-        return sum(
-            s.discharged_kwh
-            for s in self._sessions.values()
-            if (s.id_token or "").lower() == id_token.lower()
-            and s.state != "live"
-            and (since is None or s.arrived_at >= since)
-        )
+    async def throughput(
+        self, *, id_token: str | None = None, since: datetime | None = None
+    ) -> dict[str, Throughput]:
+        moved: dict[str, list[SessionRecord]] = defaultdict(list)
+        for s in self._sessions.values():
+            vehicle = (s.id_token or "").lower()
+            if vehicle and s.state != "live" and (since is None or s.arrived_at >= since):
+                moved[vehicle].append(s)
+        return {
+            vehicle: Throughput(
+                vehicle=vehicle,
+                charged_kwh=sum(s.charged_kwh for s in over),
+                discharged_kwh=sum(s.discharged_kwh for s in over),
+                since=min(s.arrived_at for s in over),
+            )
+            for vehicle, over in moved.items()
+            if id_token is None or vehicle == id_token.lower()
+        }
 
     async def append_health(self, record: HealthRecord) -> bool:
         known = self._health[record.vehicle]
@@ -188,6 +199,9 @@ class MemoryStore:
         return False
 
     async def passport(self, vehicle: str) -> list[PassportRecord]:
+        return []
+
+    async def latest_passports(self) -> list[PassportRecord]:
         return []
 
     async def save_wish(self, session_id: str, wish: Wish) -> None:

@@ -26,7 +26,8 @@ class SessionRecord:
     """A session as last known; a view derived from events, kept for history and learning.
 
     ``state`` is ``live``, ``ended``, or ``suspect`` (closed without an end from the station).
-    Energies at the grid side [kWh], both >= 0. ``flags`` as in TransactionReported.
+    Energies at the grid side [kWh], both >= 0. ``life_eur`` is what of the cost is life of the battery,
+    more than it would have lost without control. ``flags`` as in TransactionReported.
     """
 
     session_id: str
@@ -49,6 +50,7 @@ class SessionRecord:
     cost_eur: float | None = None
     uncontrolled_cost_eur: float | None = None
     driver_eur: float | None = None
+    life_eur: float | None = None
     flags: tuple[str, ...] = ()
 
 
@@ -75,6 +77,19 @@ class HealthRecord:
     high_kwh: float
     mean: tuple[float, ...]
     covariance: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """What the sessions of an id token that are over moved, at the grid side [kWh].
+
+    ``vehicle`` is the token in lower case, ``since`` the first arrival.
+    """
+
+    vehicle: str
+    charged_kwh: float
+    discharged_kwh: float
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,8 +251,10 @@ class Store(Protocol):
     ) -> list[SessionRecord]:
         """Newest arrival first; ``since``/``until`` bound the arrival, ``id_token`` in any case."""
 
-    async def discharged_kwh(self, id_token: str, since: datetime | None = None) -> float:
-        """What sessions of a token gave that arrived since then and are over, at the grid side [kWh]."""
+    async def throughput(
+        self, *, id_token: str | None = None, since: datetime | None = None
+    ) -> dict[str, Throughput]:
+        """By vehicle, of the sessions that arrived since then and are over."""
 
     async def append_health(self, record: HealthRecord) -> bool:
         """False when the vehicle has this version already, or one of the same session."""
@@ -253,6 +270,9 @@ class Store(Protocol):
 
     async def passport(self, vehicle: str) -> list[PassportRecord]:
         """All entries of a vehicle, the first one first."""
+
+    async def latest_passports(self) -> list[PassportRecord]:
+        """The newest entry of each vehicle."""
 
     async def save_wish(self, session_id: str, wish: Wish) -> None: ...
 

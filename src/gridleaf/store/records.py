@@ -23,6 +23,7 @@ from gridleaf.store.port import (
     HealthRecord,
     PassportRecord,
     SessionRecord,
+    Throughput,
 )
 
 T = TypeVar("T")
@@ -106,14 +107,23 @@ def wish(connection: Connection, session_id: str) -> Wish | None:
 # -- batteries --
 
 
-def discharged_kwh(connection: Connection, id_token: str, since: datetime | None) -> float:
+def throughput(
+    connection: Connection, id_token: str | None, since: datetime | None
+) -> dict[str, Throughput]:
     table = tables.sessions.c
-    query = select(func.sum(table.discharged_kwh)).where(
-        func.lower(table.id_token) == id_token.lower(), table.state != "live"
-    )
+    token = func.lower(table.id_token)
+    query = select(
+        token.label("vehicle"),
+        func.sum(table.charged_kwh).label("charged_kwh"),
+        func.sum(table.discharged_kwh).label("discharged_kwh"),
+        func.min(table.arrived_at).label("since"),
+    ).where(table.id_token.is_not(None), table.state != "live")
+    if id_token is not None:
+        query = query.where(token == id_token.lower())
     if since is not None:
         query = query.where(table.arrived_at >= since)
-    return float(connection.scalar(query) or 0.0)
+    found = rows_of(connection, Throughput, query.group_by(token))
+    return {row.vehicle: row for row in found}
 
 
 def append_rows(
@@ -151,6 +161,14 @@ def passport(connection: Connection, vehicle: str) -> list[PassportRecord]:
     table = tables.passport.c
     query = select_record(tables.passport, PassportRecord).where(table.vehicle == vehicle)
     return rows_of(connection, PassportRecord, query.order_by(table.number))
+
+
+def latest_passports(connection: Connection) -> list[PassportRecord]:
+    table, other = tables.passport.c, tables.passport.alias("other").c
+    newest = select(func.max(other.number)).where(other.vehicle == table.vehicle)
+    query = select_record(tables.passport, PassportRecord)
+    query = query.where(table.number == newest.scalar_subquery()).order_by(table.vehicle)
+    return rows_of(connection, PassportRecord, query)
 
 
 # -- control --

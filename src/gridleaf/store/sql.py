@@ -31,6 +31,7 @@ from gridleaf.store.port import (
     SeriesPoint,
     SessionRecord,
     StoredEvent,
+    Throughput,
 )
 from gridleaf.store.writer import Bulk, Item, Writer
 
@@ -220,8 +221,10 @@ class SqlStore:
             )
         )
 
-    async def discharged_kwh(self, id_token: str, since: datetime | None = None) -> float:
-        return await self._read(lambda c: records.discharged_kwh(c, id_token, since))
+    async def throughput(
+        self, *, id_token: str | None = None, since: datetime | None = None
+    ) -> dict[str, Throughput]:
+        return await self._read(lambda c: records.throughput(c, id_token, since))
 
     async def append_health(self, record: HealthRecord) -> bool:
         return await self._write(records.append_health, record)
@@ -237,6 +240,9 @@ class SqlStore:
 
     async def passport(self, vehicle: str) -> list[PassportRecord]:
         return await self._read(lambda c: records.passport(c, vehicle))
+
+    async def latest_passports(self) -> list[PassportRecord]:
+        return await self._read(records.latest_passports)
 
     async def save_wish(self, session_id: str, wish: Wish) -> None:
         await self._write(records.save_wishes, (session_id, wish))

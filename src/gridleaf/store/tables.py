@@ -239,6 +239,7 @@ sessions = Table(
     _may("uncontrolled_cost_eur", Double),
     _must("flags", Listed),
     _may("driver_eur", Double),
+    _may("life_eur", Double),
 )
 Index("sessions_arrived", sessions.c.arrived_at)
 Index("sessions_of_state", sessions.c.state, sessions.c.arrived_at)

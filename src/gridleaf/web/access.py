@@ -3,7 +3,7 @@
 ====================  =======  =======================  =========
 what                  viewer   driver                   operator
 ====================  =======  =======================  =========
-read anything         yes      only his own sessions    yes
+read anything         yes      only what is his own     yes
 a session's wish      no       his own                  any
 stop a session        no       his own                  any
 any other command     no       no                       yes

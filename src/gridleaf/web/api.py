@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, FastAPI, Header, HTTPException, Query
+import orjson
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import StreamingResponse
 
 import gridleaf
 from gridleaf.control.types import SiteState, decision_from_json, state_from_json
 from gridleaf.domain.clock import Clock
+from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import same_token
 from gridleaf.store.port import CycleRecord
 from gridleaf.web import commands, problems
@@ -22,8 +24,8 @@ from gridleaf.web.access import (
     ThePlatform,
     Watcher,
 )
-from gridleaf.web.auth import Accounts
-from gridleaf.web.batteries import BatteryView, battery_view, battery_views, vehicle_of
+from gridleaf.web.auth import Accounts, Principal
+from gridleaf.web.batteries import BatteryView, battery_views, passport_of, vehicle_of
 from gridleaf.web.events import stream
 from gridleaf.web.figures import price_steps, session_series, worst_first
 from gridleaf.web.port import Platform, StationView
@@ -109,7 +111,7 @@ def _with_problems(schema: dict[str, Any]) -> dict[str, Any]:
     schemas |= {"Mistake": mistake, "Problem": whole}
     answer = {
         "description": "400 or 422 bad input, 401 no token, 403 not allowed, 404 not there, 409 the "
-        "station is not connected, 413 too large, 502 refused by the station, 503 the store is "
+        "station is not connected or a passport was tampered with, 413 too large, 502 refused by the station, 503 the store is "
         "down, 504 the station did not answer.",
         "content": {problems.PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
@@ -400,14 +402,30 @@ async def health(
     platform: ThePlatform, principal: Anyone, id_token: VehicleId, limit: Limit = 100
 ) -> BatteryHealth:
     """The battery of one vehicle. A driver gets that of the own vehicle only."""
-    if not principal.watches and not principal.owns(id_token):
-        raise HTTPException(403, "this is not the own vehicle")
+    _only_own(principal, id_token)
     vehicle = vehicle_of(platform.site.vehicles, id_token)
     if vehicle is None:
         raise HTTPException(404, "there is no such vehicle")
     history = await platform.store.health(same_token(id_token), limit=limit)
-    newest = history[0] if history else None
-    return BatteryHealth(battery=await battery_view(platform, vehicle, newest), history=history)
+    (view,) = await battery_views(platform, vehicle)
+    return BatteryHealth(battery=view, history=history)
+
+
+@router.get("/vehicles/{id_token}/passport", tags=["vehicles"], response_model=dict[str, Any])
+async def passport(platform: ThePlatform, principal: Anyone, id_token: VehicleId) -> Response:
+    """The battery passport of one vehicle with its signed history. A driver gets the own one only."""
+    _only_own(principal, id_token)
+    try:
+        with problems.named("passport"):
+            found = await passport_of(platform, id_token)
+    except ConfigError as error:
+        raise HTTPException(409, str(error)) from None
+    return Response(orjson.dumps(found), media_type="application/json")
+
+
+def _only_own(principal: Principal, id_token: str) -> None:
+    if not principal.watches and not principal.owns(id_token):
+        raise HTTPException(403, "this is not the own vehicle")
 
 
 @router.get(

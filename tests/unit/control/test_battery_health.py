@@ -11,7 +11,8 @@ import pytest
 
 from builders import NOON, outlook, site
 from fake_depot import past_health
-from gridleaf.control.batteries import sweep_of
+from gridleaf.battery.health import Estimate, prior
+from gridleaf.control.batteries import expected, sweep_of
 from gridleaf.control.decide import decide
 from gridleaf.control.explain import explain
 from gridleaf.control.learn import keep_health, restore_batteries
@@ -23,7 +24,7 @@ from gridleaf.control.types import SessionState, SiteState
 from gridleaf.control.wear import predicted_fade
 from gridleaf.domain.events import CapabilitiesRead, NeedsReported, TransactionReported
 from gridleaf.domain.meter import MeterSample, SiteMeasurement
-from gridleaf.domain.site import Vehicle
+from gridleaf.domain.site import Defaults, Vehicle
 from gridleaf.store import sqlite_store
 from gridleaf.store.port import SessionRecord, Store
 
@@ -314,16 +315,10 @@ def test_a_new_year_brings_a_new_budget_but_not_a_new_total() -> None:
     live = depot(discharge_kwh_per_year=500, discharge_kwh_total=2000)
     vehicle = live.site.vehicles[0]
     live.batteries.gave(vehicle, NOON, 500.0, 1200.0)
-    assert live.batteries.left_kwh(vehicle, live.site.defaults, 0.0, NOON)[0] == 0.0
-    assert (
-        live.batteries.left_kwh(vehicle, live.site.defaults, 0.0, NOON + timedelta(days=361))[0]
-        == 500.0
-    )
+    assert live.batteries.left_kwh(vehicle, 0.0, NOON)[0] == 0.0
+    assert live.batteries.left_kwh(vehicle, 0.0, NOON + timedelta(days=361))[0] == 500.0
     live.batteries.gave(vehicle, NOON, 500.0, 1990.0)
-    assert (
-        live.batteries.left_kwh(vehicle, live.site.defaults, 0.0, NOON + timedelta(days=361))[0]
-        == 10.0
-    )
+    assert live.batteries.left_kwh(vehicle, 0.0, NOON + timedelta(days=361))[0] == 10.0
 
 
 def test_the_driver_gets_a_share_of_what_a_session_with_v2g_saved() -> None:
@@ -351,8 +346,33 @@ def test_the_floor_under_health_counts_what_the_cells_lose_by_time_and_by_giving
         assert 0.0 < fade.per_year < 0.1
         assert fade.per_kwh > 0.0
         live.batteries.learnt(past_health(vehicle, NOON, 5))
-        given, why = live.batteries.left_kwh(vehicle, live.site.defaults, 0.0, NOON)
+        given, why = live.batteries.left_kwh(vehicle, 0.0, NOON)
         assert given is not None
         assert f"below {floor:.0%}" in why
         left.append(given)
     assert 0.0 < left[1] < left[0]
+
+
+def test_before_its_sessions_tell_a_battery_is_as_old_as_its_cells_make_it() -> None:
+    def told(**changes: Any) -> Estimate:
+        vehicle = Vehicle(
+            id_token="VAN", capacity_kwh=40, battery_since=date(2016, 1, 5), **changes
+        )
+        return expected(vehicle, Defaults(), NOON)
+
+    lfp, unknown, leaf = (
+        told(**named) for named in ({"battery": "van-lfp-75"}, {}, {"battery": "nissan-leaf-24"})
+    )
+    assert lfp.capacity_kwh > unknown.capacity_kwh > leaf.capacity_kwh
+    assert unknown == prior(
+        40, NOON, NOON - timedelta(hours=12) - (date(2026, 1, 5) - date(2016, 1, 5))
+    )
+    assert leaf.band_kwh[0] < 0.66 * 40 < leaf.band_kwh[1]
+
+
+def test_a_hot_site_expects_its_batteries_to_be_older() -> None:
+    vehicle = Vehicle(
+        id_token="VAN", capacity_kwh=40, battery="nissan-leaf-40", battery_since=date(2020, 5, 1)
+    )
+    cool, hot = (expected(vehicle, Defaults(ambient_c=c), NOON) for c in (12, 30))
+    assert hot.capacity_kwh < cool.capacity_kwh

@@ -6,9 +6,11 @@ import random
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from structlog.testing import capture_logs
 
 from gridleaf.domain.meter import SiteMeasurement
+from gridleaf.domain.site import SiteConfig
 from gridleaf.platform import Platform
 from scenario.depot import Depot, Market, evening_peak, giver, play, small_depot
 
@@ -85,3 +87,35 @@ def test_debts_outlive_a_restart() -> None:
         await again.gateway.close()
 
     play(scene, fair=False)
+
+
+def _with_cells() -> SiteConfig:
+    """The small depot, where the cells of the first car are known and have their price."""
+    site = small_depot()
+    first, *others = site.vehicles
+    known = first.model_copy(update={"battery": "nissan-leaf-62", "wear_per_kwh": None})
+    return site.model_copy(update={"vehicles": (known, *others)})
+
+
+def test_the_life_a_session_has_cost_outlives_a_restart_in_its_middle() -> None:
+    async def scene(depot: Depot) -> None:
+        await depot.plug("DC-1", giver(soc=0.8), leaves=31.0)
+        await depot.until(19.0)
+        before = depot.session("DC-1").life_eur
+        assert before != 0.0
+        await depot.platform.checkpoint()
+        await depot.crash()
+        await depot.start()
+        assert depot.session("DC-1").life_eur == before
+        await depot.until(21.0)
+        assert depot.session("DC-1").life_eur != before
+        name = depot.session("DC-1").session_id
+        await depot.unplug("DC-1")
+        await depot.time.sleep(60)
+        kept = await depot.platform.store.session(name)
+        books = depot.platform.controller.accounts.total
+        assert kept is not None
+        assert books is not None
+        assert kept.life_eur == pytest.approx(books.life_cost, abs=1e-3)
+
+    play(scene, site=_with_cells(), fair=False)

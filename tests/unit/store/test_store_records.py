@@ -88,6 +88,7 @@ def test_a_session_is_replaced_as_a_whole(database: Database) -> None:
         unmet_kwh=0.0,
         reachable_kwh=40.0,
         cost_eur=-0.5,
+        life_eur=0.1,
         uncontrolled_cost_eur=2.0,
         flags=("incomplete", "estimated"),
     )
@@ -353,22 +354,35 @@ def test_passport_entries_stay_as_they_were_written(database: Database) -> None:
             assert not await store.append_passport(replace(entries[0], entry="forged"))
             assert await store.passport("van") == entries
             assert await store.passport("car") == []
+            first = PassportRecord(vehicle="car", number=1, entry="c1")
+            assert await store.append_passport(first)
+            assert await store.latest_passports() == [first, entries[1]]
 
     asyncio.run(main())
 
 
-def test_what_a_token_gave_is_summed_when_its_sessions_are_over(database: Database) -> None:
+def test_what_vehicles_moved_is_summed_when_their_sessions_are_over(database: Database) -> None:
     async def main() -> None:
         async with opened(database) as store:
             for n, token in enumerate(("VAN", "van", "car")):
                 await store.save_session(
                     session(
-                        f"s{n}", 10.0 * n, id_token=token, discharged_kwh=2.0 + n, state="ended"
+                        f"s{n}",
+                        10.0 * n,
+                        id_token=token,
+                        charged_kwh=1.0 + n,
+                        discharged_kwh=2.0 + n,
+                        state="ended",
                     )
                 )
             await store.save_session(session("live", id_token="van", discharged_kwh=9.0))
-            assert await store.discharged_kwh("Van") == 5.0
-            assert await store.discharged_kwh("van", minutes(5)) == 3.0
-            assert await store.discharged_kwh("bus") == 0.0
+            await store.save_session(session("nobody", id_token=None, state="ended"))
+            moved = await store.throughput()
+            assert {v: m.discharged_kwh for v, m in moved.items()} == {"van": 5.0, "car": 4.0}
+            assert await store.throughput(id_token="Van") == {"van": moved["van"]}
+            assert (moved["van"].charged_kwh, moved["van"].since) == (3.0, NOON)
+            later = await store.throughput(id_token="van", since=minutes(5))
+            assert (later["van"].discharged_kwh, later["van"].since) == (3.0, minutes(10))
+            assert await store.throughput(id_token="bus") == {}
 
     asyncio.run(main())

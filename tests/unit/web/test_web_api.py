@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 import structlog.testing
 
 from fake_depot import START
+from gridleaf.battery.passport import faults
 from gridleaf.domain.errors import (
     CallTimeout,
     ConnectionLost,
@@ -20,6 +22,7 @@ from gridleaf.domain.errors import (
     RejectedByStation,
     StoreUnavailable,
 )
+from gridleaf.domain.site import same_token
 from web_world import DRIVER, World, in_world
 
 
@@ -39,6 +42,7 @@ def test_every_view_of_a_running_depot_is_served() -> None:
             "/stations/DC01/frames",
             "/evses",
             "/evses/DC01/1/series?measurand=SoC",
+            "/vehicles",
             "/measurements",
             "/sessions",
             f"/sessions/{live}",
@@ -134,6 +138,45 @@ def test_a_battery_is_served_with_its_band_and_where_it_comes_from() -> None:
             < unknown["battery"]["soh_high"]
         )
         assert (await w.ask("GET", "/vehicles/NOBODY/health")).status_code == 404
+
+    in_world(test, filled=True)
+
+
+def test_a_passport_is_given_to_who_watches_and_to_the_vehicles_own_driver() -> None:
+    async def test(w: World) -> None:
+        first, _, own = w.platform.site.vehicles[:3]
+        for role in ("viewer", "operator"):
+            answer = await w.ask("GET", f"/vehicles/{first.id_token.lower()}/passport", role)
+            assert answer.status_code == 200
+            assert answer.json()["battery"] == first.id_token.lower()
+        for view in (await w.ask("GET", "/vehicles")).json():
+            status = (await w.ask("GET", f"/vehicles/{view['id_token']}/passport")).status_code
+            assert status == (200 if view["passport_entries"] else 404)
+        assert same_token(own.id_token) == same_token(DRIVER)
+        theirs = await w.ask("GET", f"/vehicles/{own.id_token}/passport", "driver")
+        assert faults(theirs.json()["battery"], _entries(theirs.json())) == []
+        for path in (first.id_token, "NOBODY"):
+            refused = await w.ask("GET", f"/vehicles/{path}/passport", "driver")
+            assert refused.status_code == 403
+        nobody = await w.ask("GET", f"/vehicles/{first.id_token}/passport", None)
+        assert nobody.status_code == 401
+
+    in_world(test, filled=True)
+
+
+def _entries(passport: Any) -> list[str]:
+    return [orjson.dumps(e, option=orjson.OPT_SORT_KEYS).decode() for e in passport["history"]]
+
+
+def test_a_passport_that_was_tampered_with_is_not_given_out() -> None:
+    async def test(w: World) -> None:
+        first = w.platform.site.vehicles[0]
+        (row,) = await w.platform.store.passport(same_token(first.id_token))
+        forged = replace(row, number=2)
+        assert await w.platform.store.append_passport(forged)
+        answer = await w.ask("GET", f"/vehicles/{first.id_token}/passport")
+        assert answer.status_code == 409
+        assert "entry 2 has the number 1" in answer.json()["detail"]
 
     in_world(test, filled=True)
 
@@ -401,7 +444,7 @@ def test_the_description_names_every_operation_and_its_problems() -> None:
         for path, methods in schema["paths"].items()
         for method, operation in methods.items()
     ]
-    assert len(operations) == 27
+    assert len(operations) == 28
     for path, method, operation in operations:
         assert operation["summary"], (method, path)
         assert operation["description"], (method, path)

@@ -182,6 +182,7 @@ _FIELDS = (
     "unmet_kwh",
     "cost_eur",
     "uncontrolled_cost_eur",
+    "life_eur",
     "driver_eur",
 )
 

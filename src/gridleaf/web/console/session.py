@@ -177,7 +177,10 @@ class _Facts:
             self._energy.text += f" (may give {kwh(live.discharge_left_kwh, 0)} more)"
         if record.cost_eur is not None and record.uncontrolled_cost_eur is not None:
             saved = money(record.uncontrolled_cost_eur - record.cost_eur, self._currency)
-            self._saved.text = f"{saved} (paid {money(record.cost_eur, self._currency)})"
+            paid = f"paid {money(record.cost_eur, self._currency)}"
+            if record.life_eur:
+                paid += f", battery life {money(record.life_eur, self._currency)} of it"
+            self._saved.text = f"{saved} ({paid})"
         else:
             self._saved.text = UNKNOWN
         self._notes.text = ", ".join(FLAGS.get(f, f) for f in record.flags) or "none"

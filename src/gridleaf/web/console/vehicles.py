@@ -1,15 +1,21 @@
-"""The vehicles' batteries: health with its band, and what giving energy has cost in wear."""
+"""The vehicles' batteries: health with its band, what giving energy has cost in wear, and passports."""
 
 from __future__ import annotations
 
-from fastapi import Request
-from nicegui import ui
+from datetime import datetime
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
-from gridleaf.web.batteries import BatteryView, battery_views
-from gridleaf.web.console.frame import frame
+import orjson
+from fastapi import HTTPException, Request, Response
+from nicegui import app, ui
+
+from gridleaf.domain.errors import ConfigError
+from gridleaf.web.batteries import BatteryView, battery_views, passport_of
+from gridleaf.web.console.frame import frame, visit_of
 from gridleaf.web.console.kit import box, say
 from gridleaf.web.console.tables import Cell, DataTable, Row
-from gridleaf.web.console.texts import kwh, money, number, percent, price
+from gridleaf.web.console.texts import kwh, moment, money, number, percent, price
 
 EVERY_S = 30.0
 COLUMNS = (
@@ -20,6 +26,7 @@ COLUMNS = (
     ("Known by", ""),
     ("Discharged", "number"),
     ("Wear", "number"),
+    ("Passport", "number"),
 )
 
 
@@ -40,12 +47,32 @@ async def vehicles(request: Request) -> None:
         found = await battery_views(console.platform)
         measured = sum(view.measured_at is not None for view in found)
         summary.text = f"{measured} of {len(found)} measured, with 90 % bands"
-        table.show(battery_row(view, console.currency) for view in found)
+        now = console.now()
+        table.show(battery_row(view, console.currency, console.zone, now) for view in found)
 
     visit.every(refresh, EVERY_S)
 
 
-def battery_row(view: BatteryView, currency: str) -> Row:
+@app.get("/vehicles/{id_token}/passport.json")
+async def passport(request: Request, id_token: str) -> Response:
+    """The passport of a vehicle as a file."""
+    try:
+        found = await passport_of(visit_of(request).console.platform, id_token)
+    except KeyError:
+        raise HTTPException(404, "there is no such passport") from None
+    except ConfigError as error:
+        raise HTTPException(409, str(error)) from None
+    return Response(
+        orjson.dumps(found, option=orjson.OPT_INDENT_2),
+        media_type="application/json",
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Disposition": 'attachment; filename="passport.json"',
+        },
+    )
+
+
+def battery_row(view: BatteryView, currency: str, zone: ZoneInfo, now: datetime) -> Row:
     """The row of a vehicle."""
     name = Cell(text=view.name or view.id_token, note=view.id_token if view.name else "")
     band = f"{100 * view.soh_low:.0f} to {percent(view.soh_high)}"
@@ -66,5 +93,18 @@ def battery_row(view: BatteryView, currency: str) -> Row:
             Cell(text=source),
             Cell(text=kwh(view.discharged_kwh)),
             Cell(text=money(view.wear_cost, currency), note=price(view.wear_per_kwh, currency)),
+            _passport_cell(view, zone, now),
         ),
+    )
+
+
+def _passport_cell(view: BatteryView, zone: ZoneInfo, now: datetime) -> Cell:
+    if not view.passport_entries:
+        return Cell(text="none yet")
+    entries = "1 entry" if view.passport_entries == 1 else f"{view.passport_entries} entries"
+    return Cell(
+        text=entries,
+        note=moment(view.passport_at, zone, now),
+        href=f"/vehicles/{quote(view.id_token, safe='')}/passport.json",
+        label=f"Download the passport of {view.name or view.id_token}, {entries}",
     )
