@@ -108,40 +108,86 @@ def passport(
     if as_json or out is None:
         print(orjson.dumps(document, option=0 if as_json else orjson.OPT_INDENT_2).decode())
     else:
-        print(f"{out}: entry {len(document['history'])} of {battery}, signed.")
+        newest = document["history"][-1]
+        print(f"{out}: entry {newest['number']} of {battery}, signed by {newest['key']}.")
 
 
 def verify(
     vehicle: VehicleArgument,
     site_file: SiteOption = None,
     data_dir: DataOption = None,
+    given: Annotated[
+        Path | None,
+        typer.Option("--passport", metavar="FILE.json", help="A passport in place of a store."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEX", help="The public key that must have signed it, as you know it."
+        ),
+    ] = None,
     against: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE.json", help="A passport given out before; repeatable."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the history of a passport: exit 0 when it is as it was written, 1 when it is not."""
-    storage, _ = _place(site_file, data_dir)
-    key_path, battery = key_file(storage), same_token(vehicle)
-    known = book.read_heads(heads_file(key_path))
-    heads = [known[battery]] if battery in known else []
-    heads += [_head_of_file(path, battery) for path in against or ()]
-    key = book.load_key(key_path).public_key() if key_path.exists() else None
+    """Check the history of a passport.
 
-    async def work(store: Store) -> list[str]:
-        return [row.entry for row in await store.passport(battery)]
+    Exit 0: it is as it was written, with the key that was given or is kept beside the store; 1: it is
+    not; 2: unusable input; 3: it is consistent, but nobody vouches for the key.
+    """
+    battery = same_token(vehicle)
+    signer = None if key is None else book.public_key(key)
+    heads = [_head_of_file(path, battery) for path in against or ()]
+    if given is not None:
+        if site_file is not None or data_dir is not None:
+            raise ConfigError("--passport", "takes the place of --site and --data-dir")
+        document = book.opened(given)
+        entries, wrong = book.entries_of(document), book.faults_of_copy(document)
+    else:
+        storage, _ = _place(site_file, data_dir)
+        key_path = key_file(storage)
+        known = book.read_heads(heads_file(key_path))
+        heads += [known[battery]] if battery in known else []
+        if signer is None and key_path.exists():
+            signer = book.load_key(key_path).public_key()
 
-    entries = _with_store(storage, work)
+        async def work(store: Store) -> list[str]:
+            return [row.entry for row in await store.passport(battery)]
+
+        entries, wrong = _with_store(storage, work), []
     if not entries and not heads:
         raise ConfigError(battery, "has no passport yet")
-    wrong = book.faults(battery, entries, key=key, heads=heads)
+    wrong += book.faults(battery, entries, key=signer, heads=heads)
+    found = {"entries": len(entries), "faults": wrong, "vouched": signer is not None}
     if as_json:
-        print(orjson.dumps({"entries": len(entries), "faults": wrong}).decode())
+        print(orjson.dumps(found | {"remembered": bool(heads)}).decode())
+    elif wrong:
+        print("\n".join(wrong))
     else:
-        print("\n".join(wrong) or f"{len(entries)} entries of {battery}, all as they were written.")
+        _tell(battery, entries, vouched=signer is not None, remembered=bool(heads))
     if wrong:
         raise typer.Exit(1)
+    if signer is None:
+        raise typer.Exit(3)
+
+
+def _tell(battery: str, entries: Sequence[str], *, vouched: bool, remembered: bool) -> None:
+    """What of a history without faults is proven, and what is not."""
+    signed = json.loads(entries[-1])["key"]
+    if vouched:
+        print(f"{len(entries)} entries of {battery}, all as they were written, signed by {signed}.")
+    else:
+        print(
+            f"{len(entries)} entries of {battery} are consistent, but nobody vouches for the key that "
+            f"signed them: {signed}. Whoever made the file may have made the key; ask the site for "
+            "its own and give it: --key."
+        )
+    if not remembered:
+        print(
+            "Whether newer entries were cut off nobody remembers: give one from before, --against."
+        )
 
 
 # -- where it comes from --
@@ -242,16 +288,12 @@ def _sweep(visit: LoggedVisit, efficiency: float) -> Sweep:
 
 
 def _head_of_file(path: Path, battery: str) -> book.Head:
-    try:
-        given = json.loads(path.read_text("utf-8"))
-        if given["battery"] != battery:
-            raise ConfigError(str(path), f"is the passport of {given['battery']}")
-        last = given["history"][-1]
-        return book.Head(int(last["number"]), str(last["hash"]))
-    except OSError as error:
-        raise ConfigError(str(path), error.strerror or str(error)) from None
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise ConfigError(str(path), "is no passport of gridleaf") from None
+    given = book.opened(path)
+    if given["battery"] != battery:
+        raise ConfigError(str(path), f"is the passport of {given['battery']}")
+    head = book.head_of(book.entries_of(given))
+    assert head is not None
+    return head
 
 
 # -- how it is shown --
