@@ -91,13 +91,16 @@ def price_eur_per_kwh(day: int) -> Floats:
     return np.asarray(0.22 + spread * (2.0 * evening - 0.6) + 0.005 * rng.standard_normal(STEPS))
 
 
-def problem(day: int, comes: Floats, prices: list[WearPrice], by_depth: bool) -> Problem:
+def problem(
+    day: int, comes: Floats, prices: list[WearPrice], worths: list[Worth], by_depth: bool
+) -> Problem:
     count, one = len(prices), np.ones(len(prices))
     wide = max(len(p.dwell_kwh) for p in prices)
     dwell = np.full((2, count, wide), np.nan)
     for i, price in enumerate(prices):
         dwell[0, i, : len(price.dwell_kwh)] = price.dwell_kwh
         dwell[1, i, : len(price.dwell_kwh)] = price.dwell_eur_per_kwh_h
+    holds = np.array([worth.soh * worth.capacity_kwh for worth in worths])
     buy = price_eur_per_kwh(day)[None]
     none = np.full((1, STEPS), np.nan)
     return Problem(
@@ -109,9 +112,9 @@ def problem(day: int, comes: Floats, prices: list[WearPrice], by_depth: bool) ->
             arrive=np.full(count, COMES),
             depart=np.full(count, GOES),
             energy_kwh=comes * WORTH.capacity_kwh,
-            target_kwh=LEAVES * WORTH.capacity_kwh * one,
+            target_kwh=np.minimum(LEAVES * WORTH.capacity_kwh, holds),
             min_kwh=RESERVE * WORTH.capacity_kwh * one,
-            max_kwh=WORTH.capacity_kwh * one,
+            max_kwh=holds,
             charge_kw=POWER_KW * one,
             discharge_kw=POWER_KW * one,
             charge_efficiency=EFFICIENCY * one,
@@ -140,10 +143,10 @@ def problem(day: int, comes: Floats, prices: list[WearPrice], by_depth: bool) ->
 
 
 def planned(
-    day: int, comes: Floats, prices: list[WearPrice], by_depth: bool
+    day: int, comes: Floats, prices: list[WearPrice], worths: list[Worth], by_depth: bool
 ) -> tuple[Floats, Floats]:
     """SoC ``(N, T + 1)`` from one evening to the next, and what is given back ``(N,)`` [kWh]."""
-    plan = solve(problem(day, comes, prices, by_depth), method="exact")
+    plan = solve(problem(day, comes, prices, worths, by_depth), method="exact")
     moved = plan.charge_kw * EFFICIENCY - plan.discharge_kw / EFFICIENCY
     soc = np.empty((len(comes), STEPS + 1))
     soc[:, 0] = comes
@@ -206,18 +209,19 @@ def year(
     prices: list[WearPrice] = []
     comes = np.full(count, LEAVES - trip_soc(days[0] - 1))
     for n, day in enumerate(days):
+        worths = [replace(WORTH, soh=min(float(c.relative_capacity[0]), 1.0)) for c in cells]
         prices = [
-            marginal(cell, WORTH, ahead, reach=(RESERVE, 1.0))
-            for cell, ahead in zip(cells, last, strict=True)
+            marginal(cell, worth, ahead, reach=(RESERVE, 1.0))
+            for cell, worth, ahead in zip(cells, worths, last, strict=True)
         ]
         warm = temperature_c(day)
         for again in range(ROUNDS):
-            soc, given[:, n] = planned(day, comes, prices, by_depth)
+            soc, given[:, n] = planned(day, comes, prices, worths, by_depth)
             if by_depth or again == ROUNDS - 1:
                 break
             own = [
                 marginal(
-                    cell, WORTH, expected(soc[i], float(given[i, n]), day), reach=(RESERVE, 1.0)
+                    cell, worths[i], expected(soc[i], float(given[i, n]), day), reach=(RESERVE, 1.0)
                 )
                 for i, cell in enumerate(cells)
             ]
@@ -237,7 +241,7 @@ def year(
                 if by_depth
                 else prices[i].cost_eur(hours, energy, given[i, n])
             )
-            life = cost_of_life(cell, WORTH, soc[[i], 1:], warm[None, 1:], STEP_H)
+            life = cost_of_life(cell, worths[i], soc[[i], 1:], warm[None, 1:], STEP_H)
             lives[i].append(life)
             cells[i] = life.after
             last[i] = expected(soc[i], float(given[i, n]), day + 1)

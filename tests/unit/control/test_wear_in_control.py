@@ -17,6 +17,7 @@ from gridleaf.control.observe import Imposed, observe
 from gridleaf.control.problem import build
 from gridleaf.control.session import LiveSession, take_soc
 from gridleaf.control.types import SessionState, SiteState, Wear, state_from_json, state_to_json
+from gridleaf.control.wear import wear_of
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import Vehicle
 from unit.control.test_batteries import observed
@@ -166,3 +167,29 @@ def _seen(live: LiveSite) -> SessionState:
     )
     (found,) = (e.session for e in seen.evses if e.session is not None)
     return found
+
+
+def test_the_levels_of_a_worn_battery_lie_within_what_it_holds() -> None:
+    """Full by its gauge is full: the dearest piece is not out of its reach."""
+    expected: dict[str, Any] = {
+        "charge_kw": 10.0,
+        "discharge_kw": 10.0,
+        "discharge_efficiency": 0.93,
+    }
+    spans = []
+    for soh in (1.0, 0.75):
+        holds = soh * 40.0
+        found = wear_of(
+            LEAF,
+            site().defaults,
+            capacity_kwh=holds,
+            soh=soh,
+            leaves_kwh=0.9 * holds,
+            comes_kwh=0.6 * holds,
+            lowest_kwh=0.3 * holds,
+            **expected,
+        )
+        assert found is not None
+        assert max(found.levels_kwh) < holds
+        spans.append((found.levels_kwh[0] / holds, len(found.levels_kwh)))
+    assert spans[0] == pytest.approx(spans[1], abs=0.02)
