@@ -3,13 +3,13 @@
 Fourteen vehicles, one for each published cell, come home every evening for a year. Every day the plan
 is made with each vehicle's price of wear at its present state and along its last day; the full model
 then carries the cells through what was planned. In the end what the prices said is held against what
-the full model says.
-
-    python -m benchmarks wear
+the full model says. ``python -m benchmarks wear [--soh 0.95] [--warmer 0] [--pack-price 120]``: health in the
+beginning, how much warmer than temperate it is [K], and what a pack costs for each kWh.
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -91,13 +91,16 @@ def price_eur_per_kwh(day: int) -> Floats:
     return np.asarray(0.22 + spread * (2.0 * evening - 0.6) + 0.005 * rng.standard_normal(STEPS))
 
 
-def problem(day: int, comes: Floats, prices: list[WearPrice], by_depth: bool) -> Problem:
+def problem(
+    day: int, comes: Floats, prices: list[WearPrice], worths: list[Worth], by_depth: bool
+) -> Problem:
     count, one = len(prices), np.ones(len(prices))
     wide = max(len(p.dwell_kwh) for p in prices)
     dwell = np.full((2, count, wide), np.nan)
     for i, price in enumerate(prices):
         dwell[0, i, : len(price.dwell_kwh)] = price.dwell_kwh
         dwell[1, i, : len(price.dwell_kwh)] = price.dwell_eur_per_kwh_h
+    holds = np.array([worth.soh * worth.capacity_kwh for worth in worths])
     buy = price_eur_per_kwh(day)[None]
     none = np.full((1, STEPS), np.nan)
     return Problem(
@@ -109,9 +112,9 @@ def problem(day: int, comes: Floats, prices: list[WearPrice], by_depth: bool) ->
             arrive=np.full(count, COMES),
             depart=np.full(count, GOES),
             energy_kwh=comes * WORTH.capacity_kwh,
-            target_kwh=LEAVES * WORTH.capacity_kwh * one,
+            target_kwh=np.minimum(LEAVES * WORTH.capacity_kwh, holds),
             min_kwh=RESERVE * WORTH.capacity_kwh * one,
-            max_kwh=WORTH.capacity_kwh * one,
+            max_kwh=holds,
             charge_kw=POWER_KW * one,
             discharge_kw=POWER_KW * one,
             charge_efficiency=EFFICIENCY * one,
@@ -140,10 +143,10 @@ def problem(day: int, comes: Floats, prices: list[WearPrice], by_depth: bool) ->
 
 
 def planned(
-    day: int, comes: Floats, prices: list[WearPrice], by_depth: bool
+    day: int, comes: Floats, prices: list[WearPrice], worths: list[Worth], by_depth: bool
 ) -> tuple[Floats, Floats]:
     """SoC ``(N, T + 1)`` from one evening to the next, and what is given back ``(N,)`` [kWh]."""
-    plan = solve(problem(day, comes, prices, by_depth), method="exact")
+    plan = solve(problem(day, comes, prices, worths, by_depth), method="exact")
     moved = plan.charge_kw * EFFICIENCY - plan.discharge_kw / EFFICIENCY
     soc = np.empty((len(comes), STEPS + 1))
     soc[:, 0] = comes
@@ -153,7 +156,7 @@ def planned(
     return np.clip(soc, 0.0, 1.0), plan.discharge_kw.sum(axis=1) * STEP_H
 
 
-def expected(soc: Floats, given_kwh: float, day: int) -> Day:
+def expected(soc: Floats, given_kwh: float, warm_c: Floats) -> Day:
     """The day that is expected from the one that was."""
     home = soc[COMES : GOES + 1]
     keeping, giving = soc.copy(), soc
@@ -176,7 +179,7 @@ def expected(soc: Floats, given_kwh: float, day: int) -> Day:
         giving=giving,
         keeping=keeping,
         given_kwh=given_kwh,
-        temperature_c=temperature_c(day),
+        temperature_c=warm_c,
     )
 
 
@@ -186,9 +189,12 @@ def year(
     *,
     by_depth: bool,
     soh: float = 0.95,
+    warmer_c: float = 0.0,
+    pack_price_eur_per_kwh: float = WORTH.pack_price_eur_per_kwh,
 ) -> list[Year]:
     """Plan day by day, with the prices of depth or of discharge; every vehicle begins worn to ``soh``."""
-    cells: list[Population] = [worn(model, soh) for model in models]
+    new = replace(WORTH, pack_price_eur_per_kwh=pack_price_eur_per_kwh)
+    cells: list[Population] = [worn(model, soh, 20.0 + warmer_c) for model in models]
     first = usual_day(
         leaves_soc=LEAVES,
         comes_soc=0.65,
@@ -197,27 +203,31 @@ def year(
         discharge_c=POWER_KW / WORTH.capacity_kwh,
         capacity_kwh=WORTH.capacity_kwh,
     )
-    last: list[Day] = [replace(first, temperature_c=float(temperature_c(days[0]).mean()))] * len(
-        models
-    )
+    last: list[Day] = [
+        replace(first, temperature_c=warmer_c + float(temperature_c(days[0]).mean()))
+    ] * len(models)
     count = len(models)
     priced, given = np.zeros((count, len(days))), np.zeros((count, len(days)))
     lives: list[list[LifeCost]] = [[] for _ in models]
     prices: list[WearPrice] = []
     comes = np.full(count, LEAVES - trip_soc(days[0] - 1))
     for n, day in enumerate(days):
+        worths = [replace(new, soh=min(float(c.relative_capacity[0]), 1.0)) for c in cells]
         prices = [
-            marginal(cell, WORTH, ahead, reach=(RESERVE, 1.0))
-            for cell, ahead in zip(cells, last, strict=True)
+            marginal(cell, worth, ahead, reach=(RESERVE, 1.0))
+            for cell, worth, ahead in zip(cells, worths, last, strict=True)
         ]
-        warm = temperature_c(day)
+        warm = temperature_c(day) + warmer_c
         for again in range(ROUNDS):
-            soc, given[:, n] = planned(day, comes, prices, by_depth)
+            soc, given[:, n] = planned(day, comes, prices, worths, by_depth)
             if by_depth or again == ROUNDS - 1:
                 break
             own = [
                 marginal(
-                    cell, WORTH, expected(soc[i], float(given[i, n]), day), reach=(RESERVE, 1.0)
+                    cell,
+                    worths[i],
+                    expected(soc[i], float(given[i, n]), warm),
+                    reach=(RESERVE, 1.0),
                 )
                 for i, cell in enumerate(cells)
             ]
@@ -237,10 +247,10 @@ def year(
                 if by_depth
                 else prices[i].cost_eur(hours, energy, given[i, n])
             )
-            life = cost_of_life(cell, WORTH, soc[[i], 1:], warm[None, 1:], STEP_H)
+            life = cost_of_life(cell, worths[i], soc[[i], 1:], warm[None, 1:], STEP_H)
             lives[i].append(life)
             cells[i] = life.after
-            last[i] = expected(soc[i], float(given[i, n]), day + 1)
+            last[i] = expected(soc[i], float(given[i, n]), temperature_c(day + 1) + warmer_c)
         comes = soc[:, -1]
     return [
         Year(
@@ -263,13 +273,23 @@ def _joined(lives: list[LifeCost]) -> LifeCost:
     return LifeCost(**columns, reasons={}, after=lives[-1].after)
 
 
-def main(_: list[str]) -> None:
+def main(argv: list[str]) -> None:
     """Print the table of all cells, with both prices."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks wear", description=__doc__)
+    parser.add_argument("--soh", type=float, default=0.95)
+    parser.add_argument("--warmer", type=float, default=0.0)
+    parser.add_argument("--pack-price", type=float, default=WORTH.pack_price_eur_per_kwh)
+    options = parser.parse_args(argv)
     for by_depth in (True, False):
         print("depth of cycles has a price" if by_depth else "discharging has a price")
         head = ("cell", "prices", "model", "off", "days off", "calendar", "cycling", "given kWh")
         print("{:38} {:>9} {:>9} {:>8} {:>9} {:>9} {:>8} {:>10}".format(*head))
-        for found in year(by_depth=by_depth):
+        for found in year(
+            by_depth=by_depth,
+            soh=options.soh,
+            warmer_c=options.warmer,
+            pack_price_eur_per_kwh=options.pack_price,
+        ):
             life = found.life
             daily = np.abs(found.priced_eur - life.eur).mean() * len(life.eur) / found.turnover_eur
             print(

@@ -18,9 +18,10 @@ of charge, and tells the losses apart from the capacity: where V2G gives now mor
 Three things keep it honest. Rounding and drift of the gauge weigh the more the smaller the change of
 charge is, so a session counts by the square of it. Errors are taken to be distributed with Student's
 t, so doubtful sessions count for less, and one that would count for less than a quarter (a gauge that
-was reset, another vehicle with the same token) counts for nothing; when so many in a row do not fit
-that it must be another battery, the estimate begins anew. And no vehicle's sessions can show a scale
-error of its own gauge, so that is added to the band.
+was reset, another vehicle with the same token) counts for nothing; when so many in a row are doubtful
+that it must be another battery, the estimate begins anew. Sessions in between that are too small to
+contradict another battery do not speak for this one. And no vehicle's sessions can show a scale error of
+its own gauge, so that is added to the band.
 """
 
 from __future__ import annotations
@@ -39,19 +40,21 @@ Triangle = tuple[float, float, float, float, float, float]
 Fade = Callable[[float], tuple[float, float]]
 """Age [years] -> expected state of health and its standard deviation, 0..1."""
 
-NOMINAL_SD = 0.03
-"""New packs differ from their data sheet and from each other by this much (standard deviation)."""
+NOMINAL_SD = 0.05
+"""What a site file calls the usable energy when new differs from what the gauge covers by this much
+(standard deviation): packs differ, and so does what people take for usable."""
 FADE_PER_YEAR, FADE_SD_PER_YEAR = 0.023, 0.01
 """Mean loss of capacity per year, and how much that differs between vehicles: 2.3 %/a over 6,300 cars
 (Geotab 2019), from 1.8 %/a (Geotab 2024) to 4.2 %/a (Leaf 2015, passively cooled)."""
 LEAST_SOH = 0.3
 """No prior expects less: a battery in use holds more, whatever its age."""
-UNKNOWN_AGE_Y, UNKNOWN_AGE_SD_Y = 4.0, 3.0
+UNKNOWN_AGE_Y, UNKNOWN_AGE_SD_Y = 4.0, 5.0
 """What is taken of a vehicle whose age nobody told [years]."""
 DRIFT_PER_ROOT_YEAR = 0.01
 """Random walk of the relative capacity around the expected fade."""
-EFFICIENCY_SD, EFFICIENCY_TWIN = 0.03, 0.7
-"""Spread of the true efficiencies around the assumed ones, and how alike both directions are."""
+EFFICIENCY_SD, EFFICIENCY_TWIN = 0.045, 0.7
+"""Spread of the true efficiencies around the assumed ones, and how alike both directions are: from meter
+to cells, chargers of cars reach 0.85 to 0.97 and nobody tells which one it is."""
 EFFICIENCY_SCATTER = 0.01
 """The same from session to session: other chargers, other powers."""
 SOC_STEP, SOC_SD = 0.01, 0.007
@@ -67,8 +70,13 @@ FREEDOM = 5.0
 """Degrees of freedom of Student's t."""
 GATE, LEAST_WEIGHT = 4.0, 0.25
 """A session further off than so many standard deviations, or of less weight, counts for nothing."""
-ANEW_AFTER, ANEW_WIDER = 6, 3.0
-"""So many in a row that do not fit are another battery; then the prior is taken wider."""
+DOUBTED_WEIGHT = 0.5
+"""A session of less weight speaks against its battery, even where it counts."""
+ANEW_AFTER, ANEW_WIDER = 8, 2.0
+"""So many in a row that speak against it are another battery; then the prior is taken wider."""
+ANOTHER = 0.2
+"""Another battery is one whose capacity differs by so much; a session that could not show that says nothing
+about it."""
 _YEAR = timedelta(days=365.25)
 _LEAST_KWH = 1.0
 _TURNS = 12
@@ -109,7 +117,7 @@ class Estimate:
     sessions
         How many counted.
     misfits
-        How many in a row did not fit.
+        How many in a row spoke against it, but for those too small to speak for it.
     """
 
     at: datetime
@@ -220,19 +228,30 @@ def update(
     if max(sweep.charged_kwh, sweep.discharged_kwh) < _LEAST_KWH:
         return before, 0.0, "small"
     after, weight = _learn(before, sweep)
-    if weight >= LEAST_WEIGHT:
-        return replace(after, sessions=before.sessions + 1, misfits=0), weight, "counted"
-    if before.misfits + 1 < ANEW_AFTER:
-        return replace(before, misfits=before.misfits + 1), 0.0, "outlier"
-    fresh, weight = _learn(_wider(predict(again, sweep.at, fade)), sweep)
-    if weight >= LEAST_WEIGHT:
-        return replace(fresh, sessions=1, misfits=0), weight, "anew"
-    return replace(before, misfits=before.misfits + 1), 0.0, "outlier"
+    doubts = before.misfits
+    if weight < DOUBTED_WEIGHT:
+        doubts += 1
+    elif _could_contradict(before, sweep):
+        doubts = 0
+    if doubts >= ANEW_AFTER:
+        fresh, fits = _learn(_wider(predict(again, sweep.at, fade)), sweep)
+        if fits >= DOUBTED_WEIGHT:
+            return replace(fresh, sessions=1, misfits=0), fits, "anew"
+    if weight < LEAST_WEIGHT:
+        return replace(before, misfits=doubts), 0.0, "outlier"
+    return replace(after, sessions=before.sessions + 1, misfits=doubts), weight, "counted"
 
 
 def informed(estimate: Estimate, before: Estimate) -> bool:
     """Whether sessions have taught more than the prior knew: at least three, and a narrower band."""
     return estimate.sessions >= 3 and estimate.relative_sd < 0.8 * before.relative_sd
+
+
+def _could_contradict(before: Estimate, sweep: Sweep) -> bool:
+    """Whether a session of this size would be doubted if it were of :data:`ANOTHER` battery."""
+    change, row = _expected(np.array(before.mean), sweep)
+    spread = float(row @ _square(before.covariance) @ row)
+    return (ANOTHER * change) ** 2 > GATE**2 * (spread + _noise(before, sweep))
 
 
 def _wider(estimate: Estimate) -> Estimate:

@@ -7,11 +7,13 @@ values is our own and is laid down in ``data/passport.schema.json``. What nobody
 
 The history is a chain: each entry holds the hash of the one before and is signed (Ed25519, RFC 8032).
 A changed, moved or missing entry breaks it. That the newest ones are missing shows only to those who
-remember how far it went: whoever holds an earlier passport, and the file of heads beside the key.
+remember how far it went: whoever holds an earlier passport, and the file of heads beside the key. And
+a chain is proof only to those who know the key from elsewhere: anybody can make a key and sign with it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -189,7 +191,8 @@ def faults(
     Parameters
     ----------
     key
-        Whose signature it must be; that of the first entry when absent.
+        Whose signature it must be. When absent that of the first entry, which proves nothing about who
+        wrote it: say so.
     heads
         How far it went at other times: what was cut off at its end shows only by these.
     """
@@ -248,6 +251,14 @@ def _hash_of(entry: str) -> str:
         return ""
 
 
+def public_key(text: str) -> Ed25519PublicKey:
+    """The key of 64 hexadecimal digits, as entries have it. Raises :class:`ConfigError`."""
+    try:
+        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text.strip()))
+    except ValueError:
+        raise ConfigError("key", "must be the 64 hexadecimal digits of a public key") from None
+
+
 def head_of(entries: Sequence[str]) -> Head | None:
     """How far a history goes."""
     return Head(len(entries), _hash_of(entries[-1])) if entries else None
@@ -288,6 +299,36 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(json.loads(text))
 
 
+def opened(path: Path) -> dict[str, Any]:
+    """A passport that was given out as a file; raises :class:`ConfigError` where it is none."""
+    try:
+        given = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), error.strerror or str(error)) from None
+    except ValueError:
+        raise ConfigError(str(path), "is no JSON") from None
+    if not _validator().is_valid(given):
+        raise ConfigError(str(path), "is no passport of gridleaf")
+    assert isinstance(given, dict)
+    return given
+
+
+def entries_of(passport: Mapping[str, Any]) -> list[str]:
+    """The entries of a passport to the byte, as they were signed."""
+    return [_canonical(entry).decode() for entry in passport["history"]]
+
+
+def faults_of_copy(passport: Mapping[str, Any]) -> list[str]:
+    """What a passport says outside its signed history, and the newest entry does not."""
+    newest = passport["history"][-1]
+    same = {"battery": "battery", "issuedAt": "at", "attributes": "attributes"}
+    return [
+        f"{name} is not that of the newest entry"
+        for name, signed in same.items()
+        if passport[name] != newest[signed]
+    ]
+
+
 # -- heads, beside the key --
 
 
@@ -303,11 +344,24 @@ def read_heads(path: Path) -> dict[str, Head]:
 
 
 def write_heads(path: Path, heads: Mapping[str, Head]) -> None:
-    """Replace the file at once, for its owner only."""
-    part = path.with_name(f"{path.name}.part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({battery: (head.number, head.hash) for battery, head in heads.items()}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    """Remember how far these batteries' histories went, for the owner of the file only.
+
+    The file is replaced at once, and those who write at the same time wait for each other. What it
+    knows of other batteries stays, and none goes back to an earlier entry.
+    """
+    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = read_heads(path)
+        for battery, head in heads.items():
+            if battery not in kept or kept[battery].number <= head.number:
+                kept[battery] = head
+        part = path.with_name(f"{path.name}.part")
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({battery: (head.number, head.hash) for battery, head in kept.items()}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        os.close(lock)

@@ -74,13 +74,15 @@ class Worth:
     """What a pack is worth.
 
     ``capacity_kwh`` is usable when new: SoC 1 of every history here is this much energy, so that a
-    worn pack swings deeper for the same. ``pack`` translates that SoC into the cells'; None: the same.
+    worn pack swings deeper for the same. ``soh`` is what of it the pack holds: at SoC ``soh`` it is full,
+    and its cells rest as full cells do. ``pack`` translates its charge into the cells'; None: the same.
     """
 
     capacity_kwh: float
     pack_price_eur_per_kwh: float = 120.0
     end_of_life_soh: float = 0.7
     pack: Pack | None = None
+    soh: float = 1.0
 
     @property
     def eur_per_capacity(self) -> float:
@@ -89,7 +91,21 @@ class Worth:
 
     def cells(self, soc: ArrayLike) -> Floats:
         """The cells' SoC."""
-        share = np.clip(np.asarray(soc, dtype=np.float64), 0.0, 1.0)
+        return self._within(np.asarray(soc, dtype=np.float64) / self.soh)
+
+    def history(self, soc: ArrayLike) -> Floats:
+        """A history as ageing models take it, which widen its swings around their beginning by wear.
+
+        It moves as far as the same energy moved a new pack, and is at the cells' own level when half full:
+        nearly so for what begins near that.
+        """
+        half = np.asarray(0.5 * self.soh)
+        level = self.cells(half) - self._within(half)
+        return np.clip(self._within(np.asarray(soc, dtype=np.float64)) + level, 0.0, 1.0)
+
+    def _within(self, share: Floats) -> Floats:
+        """The cells' SoC at a share of the usable range."""
+        share = np.clip(share, 0.0, 1.0)
         return share if self.pack is None else np.clip(cell_soc(self.pack, share), 0.0, 1.0)
 
 
@@ -199,7 +215,7 @@ def usual_day(
     discharge_efficiency: float = 0.93,
     temperature_c: float = 20.0,
 ) -> Day:
-    """A working day: away from 8 to 17 h, in the evening down to ``lowest_soc``, charged for the morning.
+    """A working day from 17 h on: in the evening down to ``lowest_soc``, charged for the morning, away.
 
     ``charge_c`` and ``discharge_c`` are the powers at the cells over the capacity [1/h]. It goes less far
     down, and up, where the night is too short for it.
@@ -216,7 +232,7 @@ def usual_day(
         full_h = 31.5 - max(leaves_soc - lowest, 0.0) / charge_c
         times = np.array([8.0, 17.0, 18.0, empty_h, max(full_h, empty_h), 31.5, 32.0])
         socs = np.array([leaves_soc, comes_soc, comes_soc, lowest, lowest, leaves_soc, leaves_soc])
-        return np.asarray(np.interp(8.0 + edges, times, socs))
+        return np.asarray(np.interp(8.0 + (9.0 + edges) % 24.0, times, socs))
 
     giving = path(lowest)
     return Day(
@@ -289,7 +305,8 @@ def marginal(
     population
         One cell, see :func:`worn`.
     reach
-        Between which SoC the vehicle can be: where the price has to be convex.
+        Between which SoC the vehicle can be: where the price has to be convex. A worn pack holds no
+        more than ``worth.soh``.
     """
     eur = worth.eur_per_capacity
     hours = float(day.step_h.sum())
@@ -305,22 +322,22 @@ def marginal(
     secant = (more - less) * eur / day.given_kwh if day.given_kwh > 0 else 0.0
     discharge = max(secant, 0.0)
 
-    soc = reach[0] + (reach[1] - reach[0]) * _GRID
+    soc = reach[0] + (min(reach[1], worth.soh) - reach[0]) * _GRID
     anchors = pieces[:, [kernel.ANCHOR]]
     q = max(float(population.relative_capacity[0]), kernel.LEAST_CAPACITY)
-    shown = np.clip(anchors + (worth.cells(soc) - anchors) / q, 0.0, 1.0)
+    shown = np.clip(anchors + (worth.history(soc) - anchors) / q, 0.0, 1.0)
     mean_c = float(np.mean(np.asarray(day.temperature_c, dtype=np.float64)))
     rate = np.full(len(soc), calendar / hours)
-    for piece, levels in zip(pieces, shown, strict=True):
-        rate += piece[kernel.HOURS] / hours * _tangent(population, piece, levels, mean_c)
+    for piece, held in zip(pieces, shown, strict=True):
+        rate += piece[kernel.HOURS] / hours * _tangent(population, piece, held, mean_c)
     rate *= eur
     hull = _hull(soc, rate)
     knots = _knots(soc, hull)
-    levels, slopes = soc[knots[:-1]], np.diff(hull[knots]) / np.diff(soc[knots])
+    slopes = np.diff(hull[knots]) / np.diff(soc[knots])
     slopes = np.maximum.accumulate(slopes)  # they rise but for rounding
     price = WearPrice(
         discharge_eur_per_kwh=discharge,
-        dwell_kwh=levels * worth.capacity_kwh,
+        dwell_kwh=soc[knots[:-1]] * worth.capacity_kwh,
         dwell_eur_per_kwh_h=slopes / worth.capacity_kwh,
         dwell_eur_per_h=float(hull[0]),
         depth_kwh=worth.capacity_kwh,
@@ -373,7 +390,7 @@ def cost_of_life(
     soc, temperature_c, step_h
         As :func:`gridleaf.battery.ageing.advance` takes them, ``(n, steps)``; SoC is that of ``worth``.
     """
-    cells = worth.cells(soc)
+    cells = worth.history(soc)
     temperature = np.broadcast_to(np.asarray(temperature_c, dtype=np.float64), cells.shape)
     after = advance(population, cells, temperature, step_h)
     parts = population.model.parts
@@ -405,7 +422,7 @@ def cost_of_life(
 
 def _pieces(population: Population, worth: Worth, day: Day, soc: Floats) -> Floats:
     """A day as the pieces of history that the full model makes of it, ``(k, PIECE)``."""
-    cells = worth.cells(soc)
+    cells = worth.history(soc)
     temperature = np.broadcast_to(np.asarray(day.temperature_c, dtype=np.float64), cells.shape)
     moves = np.diff(cells)
     cuts = [0]

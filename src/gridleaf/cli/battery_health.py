@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,11 +68,11 @@ def health(
     """The capacity of batteries as their sessions have shown it, with the band that holds 9 of 10."""
     check_figure(plot)
     if sessions is not None:
-        found = _from_log(sessions, capacity, efficiency)
+        found = _from_log(sessions, vehicle, capacity, efficiency)
     else:
         found = _with_store(_place(site_file, data_dir)[0], _from_store)
-    if vehicle != "all":
-        found = {name: rows for name, rows in found.items() if name == same_token(vehicle)}
+        if vehicle != "all":
+            found = {name: rows for name, rows in found.items() if name == same_token(vehicle)}
     if not found:
         raise ConfigError(vehicle, "no session has told anything about its battery yet")
     if plot is not None:
@@ -107,40 +108,86 @@ def passport(
     if as_json or out is None:
         print(orjson.dumps(document, option=0 if as_json else orjson.OPT_INDENT_2).decode())
     else:
-        print(f"{out}: entry {len(document['history'])} of {battery}, signed.")
+        newest = document["history"][-1]
+        print(f"{out}: entry {newest['number']} of {battery}, signed by {newest['key']}.")
 
 
 def verify(
     vehicle: VehicleArgument,
     site_file: SiteOption = None,
     data_dir: DataOption = None,
+    given: Annotated[
+        Path | None,
+        typer.Option("--passport", metavar="FILE.json", help="A passport in place of a store."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEX", help="The public key that must have signed it, as you know it."
+        ),
+    ] = None,
     against: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE.json", help="A passport given out before; repeatable."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the history of a passport: exit 0 when it is as it was written, 1 when it is not."""
-    storage, _ = _place(site_file, data_dir)
-    key_path, battery = key_file(storage), same_token(vehicle)
-    known = book.read_heads(heads_file(key_path))
-    heads = [known[battery]] if battery in known else []
-    heads += [_head_of_file(path, battery) for path in against or ()]
-    key = book.load_key(key_path).public_key() if key_path.exists() else None
+    """Check the history of a passport.
 
-    async def work(store: Store) -> list[str]:
-        return [row.entry for row in await store.passport(battery)]
+    Exit 0: it is as it was written, with the key that was given or is kept beside the store; 1: it is
+    not; 2: unusable input; 3: it is consistent, but nobody vouches for the key.
+    """
+    battery = same_token(vehicle)
+    signer = None if key is None else book.public_key(key)
+    heads = [_head_of_file(path, battery) for path in against or ()]
+    if given is not None:
+        if site_file is not None or data_dir is not None:
+            raise ConfigError("--passport", "takes the place of --site and --data-dir")
+        document = book.opened(given)
+        entries, wrong = book.entries_of(document), book.faults_of_copy(document)
+    else:
+        storage, _ = _place(site_file, data_dir)
+        key_path = key_file(storage)
+        known = book.read_heads(heads_file(key_path))
+        heads += [known[battery]] if battery in known else []
+        if signer is None and key_path.exists():
+            signer = book.load_key(key_path).public_key()
 
-    entries = _with_store(storage, work)
+        async def work(store: Store) -> list[str]:
+            return [row.entry for row in await store.passport(battery)]
+
+        entries, wrong = _with_store(storage, work), []
     if not entries and not heads:
         raise ConfigError(battery, "has no passport yet")
-    wrong = book.faults(battery, entries, key=key, heads=heads)
+    wrong += book.faults(battery, entries, key=signer, heads=heads)
+    found = {"entries": len(entries), "faults": wrong, "vouched": signer is not None}
     if as_json:
-        print(orjson.dumps({"entries": len(entries), "faults": wrong}).decode())
+        print(orjson.dumps(found | {"remembered": bool(heads)}).decode())
+    elif wrong:
+        print("\n".join(wrong))
     else:
-        print("\n".join(wrong) or f"{len(entries)} entries of {battery}, all as they were written.")
+        _tell(battery, entries, vouched=signer is not None, remembered=bool(heads))
     if wrong:
         raise typer.Exit(1)
+    if signer is None:
+        raise typer.Exit(3)
+
+
+def _tell(battery: str, entries: Sequence[str], *, vouched: bool, remembered: bool) -> None:
+    """What of a history without faults is proven, and what is not."""
+    signed = json.loads(entries[-1])["key"]
+    if vouched:
+        print(f"{len(entries)} entries of {battery}, all as they were written, signed by {signed}.")
+    else:
+        print(
+            f"{len(entries)} entries of {battery} are consistent, but nobody vouches for the key that "
+            f"signed them: {signed}. Whoever made the file may have made the key; ask the site for "
+            "its own and give it: --key."
+        )
+    if not remembered:
+        print(
+            "Whether newer entries were cut off nobody remembers: give one from before, --against."
+        )
 
 
 # -- where it comes from --
@@ -180,20 +227,27 @@ async def _from_store(store: Store) -> dict[str, list[HealthRecord]]:
 
 
 def _from_log(
-    path: Path, capacity_kwh: float | None, efficiency: float
+    path: Path, wanted: str, capacity_kwh: float | None, efficiency: float
 ) -> dict[str, list[HealthRecord]]:
-    """What a session log shows: by vehicle, the estimates in the order of the sessions."""
+    """What a session log shows: by vehicle, the estimates in the order of the sessions.
+
+    Of those whose capacity nobody tells nothing is known; they are named on stderr.
+    """
     visits: dict[str, list[LoggedVisit]] = {}
     for visit in read_sessions(path).visits:
         if visit.id_token and visit.arrival_soc is not None and visit.departure_soc is not None:
             visits.setdefault(same_token(visit.id_token), []).append(visit)
     if not visits:
         raise ConfigError(str(path), "has no session with an id token and both states of charge")
+    if wanted != "all":
+        visits = {name: stays for name, stays in visits.items() if name == same_token(wanted)}
     found: dict[str, list[HealthRecord]] = {}
+    untold: list[str] = []
     for vehicle, stays in sorted(visits.items()):
-        told = [visit.capacity_kwh for visit in stays if visit.capacity_kwh is not None]
+        told = [visit.stated_kwh for visit in stays if visit.stated_kwh is not None]
         if capacity_kwh is None and not told:
-            raise ConfigError(str(path), f"tells no capacity_kwh of {vehicle}; give --capacity")
+            untold.append(vehicle)
+            continue
         nominal = capacity_kwh or median(told)
         stays.sort(key=lambda visit: visit.departed_at)
         begin = prior(nominal, stays[0].departed_at)
@@ -211,6 +265,11 @@ def _from_log(
                 rows.append(record)
         if rows:
             found[vehicle] = rows
+    if untold:
+        words = f"tells no capacity_kwh of {', '.join(untold)}; give --capacity"
+        if not found:
+            raise ConfigError(str(path), words)
+        print(f"{path}: {words}", file=sys.stderr)
     return found
 
 
@@ -229,16 +288,12 @@ def _sweep(visit: LoggedVisit, efficiency: float) -> Sweep:
 
 
 def _head_of_file(path: Path, battery: str) -> book.Head:
-    try:
-        given = json.loads(path.read_text("utf-8"))
-        if given["battery"] != battery:
-            raise ConfigError(str(path), f"is the passport of {given['battery']}")
-        last = given["history"][-1]
-        return book.Head(int(last["number"]), str(last["hash"]))
-    except OSError as error:
-        raise ConfigError(str(path), error.strerror or str(error)) from None
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise ConfigError(str(path), "is no passport of gridleaf") from None
+    given = book.opened(path)
+    if given["battery"] != battery:
+        raise ConfigError(str(path), f"is the passport of {given['battery']}")
+    head = book.head_of(book.entries_of(given))
+    assert head is not None
+    return head
 
 
 # -- how it is shown --
@@ -274,9 +329,9 @@ def _facts(rows: Sequence[HealthRecord]) -> dict[str, Any]:
 def _show(found: dict[str, list[HealthRecord]]) -> None:
     table = Table(show_edge=False)
     table.add_column("vehicle", no_wrap=True)
-    for head in ("new kWh", "now kWh", "9 of 10 within", "health", "sessions", "did not fit"):
-        table.add_column(head, justify="right")
-    table.add_column("last")
+    for head in ("new kWh", "now kWh", "9 of 10\nwithin", "health", "sessions", "did not fit"):
+        table.add_column(head, justify="right", no_wrap=head.startswith("9"))
+    table.add_column("last", no_wrap=True)
     for rows in found.values():
         newest = rows[-1]
         table.add_row(
@@ -289,7 +344,14 @@ def _show(found: dict[str, list[HealthRecord]]) -> None:
             str(sum(row.verdict == "outlier" for row in rows)),
             f"{newest.at.astimezone(UTC):%Y-%m-%d}",
         )
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    for name, rows in found.items():
+        strange = sum(row.verdict == "outlier" for row in rows)
+        if 2 * strange > len(rows):
+            console.print(
+                f"{name}: most sessions do not fit; another capacity, or several vehicles with one token?"
+            )
 
 
 def _draw(path: Path, found: dict[str, list[HealthRecord]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,20 +60,22 @@ def wear(
         end_of_life_soh=end_of_life,
         pack=pack,
     )
+    model = ageing_of(battery)
+    cell = worn(model, soh, temperature)
+    holds = min(float(cell.relative_capacity[0]), 1.0)
+    worth = replace(worth, soh=holds)
     depths = [depth for depth in DEPTHS if depth < comes + 1e-9]
     if not depths:
         raise ConfigError("comes", "leaves no room to discharge")
-    model = ageing_of(battery)
-    cell = worn(model, soh, temperature)
     rate = power * 0.93 / worth.capacity_kwh
     prices = [
         marginal(
             cell,
             worth,
             usual_day(
-                leaves_soc=leaves,
-                comes_soc=comes,
-                lowest_soc=comes - depth,
+                leaves_soc=leaves * holds,
+                comes_soc=comes * holds,
+                lowest_soc=(comes - depth) * holds,
                 charge_c=rate,
                 discharge_c=rate,
                 capacity_kwh=worth.capacity_kwh,
@@ -81,9 +84,7 @@ def wear(
         )
         for depth in depths
     ]
-    document = _document(
-        battery, model.name, float(cell.relative_capacity[0]), worth, depths, prices
-    )
+    document = _document(battery, model.name, worth, depths, prices)
     if plot is not None:
         _draw(plot, document, prices[len(prices) // 2])
     if as_json:
@@ -95,15 +96,15 @@ def wear(
 def _document(
     battery: str,
     model: str,
-    soh: float,
     worth: Worth,
     depths: list[float],
     prices: list[WearPrice],
 ) -> dict[str, Any]:
     """Dwell is that of the middle depth; money per day, because an hour's is tiny."""
-    middle = prices[len(prices) // 2]
-    per_day = 24.0 * (middle.dwell_at(LEVELS * worth.capacity_kwh) - middle.dwell_at(0.0))
-    exact = 24.0 * (np.interp(LEVELS, middle.soc, middle.rate_eur_per_h) - middle.rate_eur_per_h[0])
+    middle, holds_kwh = prices[len(prices) // 2], worth.soh * worth.capacity_kwh
+    per_day = 24.0 * (middle.dwell_at(LEVELS * holds_kwh) - middle.dwell_at(0.0))
+    rate = np.interp(LEVELS * worth.soh, middle.soc, middle.rate_eur_per_h)
+    exact = 24.0 * (rate - middle.rate_eur_per_h[0])
 
     def rounded(values: Floats, digits: int = 5) -> list[float]:
         return [float(value) for value in np.round(values, digits)]
@@ -111,7 +112,7 @@ def _document(
     return {
         "battery": battery,
         "ageing_model": model,
-        "soh": round(soh, 4),
+        "soh": round(worth.soh, 4),
         "capacity_kwh": round(worth.capacity_kwh, 2),
         "eur_per_capacity_point": round(worth.eur_per_capacity / 100.0, 2),
         "depth": depths,
@@ -119,7 +120,7 @@ def _document(
         "soc": rounded(LEVELS, 2),
         "dwell_eur_per_day": rounded(per_day),
         "dwell_exact_eur_per_day": rounded(exact),
-        "levels_soc": rounded(middle.dwell_kwh / worth.capacity_kwh, 4),
+        "levels_soc": rounded(middle.dwell_kwh / holds_kwh, 4),
         "slopes_eur_per_kwh_day": rounded(24.0 * middle.dwell_eur_per_kwh_h, 6),
         "hull_below_eur_per_day": round(24.0 * middle.hull_below_eur_per_h, 5),
         "fit_error_eur_per_day": round(24.0 * middle.fit_error_eur_per_h, 5),
@@ -161,7 +162,8 @@ def _draw(path: Path, document: dict[str, Any], price: WearPrice) -> None:
     with drawing(path, x="SoC", y="holding charge, per day", title=title) as axes:
         zero = float(price.dwell_at(0.0))
         exact = 24.0 * (price.rate_eur_per_h - price.rate_eur_per_h[0])
-        axes.plot(price.soc, exact, color="0.6", label="by the ageing model")
+        share = price.soc / document["soh"]
+        axes.plot(share, exact, color="0.6", label="by the ageing model")
         energy = price.soc * document["capacity_kwh"]
-        axes.plot(price.soc, 24.0 * (price.dwell_at(energy) - zero), label="as planned: convex")
+        axes.plot(share, 24.0 * (price.dwell_at(energy) - zero), label="as planned: convex")
         axes.legend(frameon=False)

@@ -17,6 +17,8 @@ owes when it leaves, it leaves short of the counterfactual, and that stays a cos
 Life is money too. Wear of the discharged energy is a cost; and where a vehicle's cells are known, so is
 what holding its charge costs more than holding that of the counterfactual would. A vehicle that is
 charged late holds less, and then this is below nothing.
+
+What discharging alone has added is counted beside it for each session (:mod:`gridleaf.control.gain`).
 """
 
 from __future__ import annotations
@@ -96,10 +98,13 @@ class _Guest:
         return wear.held_per_h(self.seen.energy_kwh) - wear.held_per_h(plain)
 
     @property
+    def round_trip(self) -> float:
+        return self.evse.charge_efficiency * self.evse.discharge_efficiency
+
+    @property
     def owed_kwh(self) -> float:
         """What it would draw to catch up with the counterfactual, at the grid side [kWh]."""
-        round_trip = self.evse.charge_efficiency * self.evse.discharge_efficiency
-        net = self.seen.charged_kwh - self.seen.discharged_kwh / round_trip
+        net = self.seen.charged_kwh - self.seen.discharged_kwh / self.round_trip
         return max(self.books.uncontrolled_kwh - net, 0.0)
 
 
@@ -168,6 +173,7 @@ class Accounts:
             dwell += held
             books.life_eur += worn + held
             books.cost_eur += power * marginal * hours + worn + held
+            books.gain.move(power * hours, marginal, worn, guest.round_trip)
             taken = virtual[guest.evse.key] * hours
             books.uncontrolled_kwh += taken
             books.uncontrolled_cost_eur += taken * virtual_marginal
@@ -201,7 +207,9 @@ class Accounts:
             name = guest.seen.session_id
             share = most[guest.evse.key] / together if together > 0 else 0.0
             stay_h = (guest.seen.departure_at - at) / timedelta(hours=1)
-            owed[name] = _value(guest.owed_kwh, steps, stay_h, most[guest.evse.key], share)
+            bound, gain = most[guest.evse.key], guest.books.gain
+            owed[name] = _value(guest.owed_kwh, steps, stay_h, bound, share)
+            gain.owed_eur = _value(gain.owed_kwh, steps, stay_h, bound, share)
             more = owed[name] - self.owed.get(name, 0.0)
             guest.books.cost_eur += more
             grown += more

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gridleaf.control.accounts import Totals
+from gridleaf.control.gain import Gain
 from gridleaf.control.loop import Controller
 from gridleaf.control.session import Mark
 from gridleaf.domain.events import NeedsReported, from_json, to_json
@@ -35,6 +36,7 @@ def written(controller: Controller, demand: DemandMeter, uncontrolled_demand: De
             "demand": demand.state(),
             "uncontrolled_demand": uncontrolled_demand.state(),
             "uncontrolled_kwh": {s.session_id: s.uncontrolled_kwh for s in live.sessions.values()},
+            "gain": {s.session_id: s.gain.kept() for s in live.sessions.values()},
         }
     )
 
@@ -64,6 +66,9 @@ def restore(
         if session is not None and session.needs is None and isinstance(needs, NeedsReported):
             # said before the session began, so no transaction of the store has it
             session.needs, session.needs_from = needs, Mark(soc=session.arrival_soc)
+    for name, gain in kept["gain"].items():
+        if name in live.sessions:
+            live.sessions[name].gain = Gain.again(gain)
     for name, energy in kept["uncontrolled_kwh"].items():
         if name in live.sessions:
             live.sessions[name].uncontrolled_kwh = energy

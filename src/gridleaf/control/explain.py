@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from gridleaf.control.problem import Controlled, may_discharge
+from gridleaf.control.problem import REPLACEMENT, Controlled, may_discharge
 from gridleaf.control.types import Decision, SiteState
+
+JUST = 5e-4
+"""Less than this nobody sees: of a price per kWh, and of an energy."""
 
 
 def explain(state: SiteState, decision: Decision) -> dict[str, object]:
@@ -72,10 +75,11 @@ def explain(state: SiteState, decision: Decision) -> dict[str, object]:
 def trade(state: SiteState, decision: Decision, item: Controlled) -> dict[str, Any]:
     """What giving a kWh back would earn this session at best, and what stands against that.
 
-    Its best and its cheapest step of the stay by what energy is worth at the grid connection in the plan;
-    the kWh that is given has to be bought again with the losses of both ways, and wears the cells. Held
-    charge that is given in the meantime costs no dwell: that counts for it. ``gain_per_kwh`` is what is
-    left.
+    Steps of the stay are compared by what energy is worth at the grid connection in the plan; the kWh
+    that is given has to be bought with the losses of both ways, before or after, and wears the cells. What a
+    vehicle holds beyond its target it may leave without instead, for what the plan values it at. Charge
+    that is not held in the meantime costs no dwell: that counts for it. ``gain_per_kwh`` is what is left.
+    A plan gives as far as that is not below nothing, so where it gives it may be nothing.
     """
     session, evse = item.session, item.evse
     worth, edges = _worth(state, decision, item)
@@ -83,29 +87,50 @@ def trade(state: SiteState, decision: Decision, item: Controlled) -> dict[str, A
         "wear_per_kwh": round(session.wear_per_kwh, 4),
         "wear_of": session.wear.model if session.wear else "the site file",
         "hinders": may_discharge(state, item),
+        "planned_kwh": round(_planned_kwh(state, decision, session.session_id), 3),
     }
     if session.wear is not None:
         facts["soh"], facts["notes"] = session.wear.soh, list(session.wear.notes)
     if not worth:
         return facts
-    gives = max(range(len(worth)), key=worth.__getitem__)
-    buys = min(range(len(worth)), key=worth.__getitem__)
-    again = worth[buys] / (evse.charge_efficiency * evse.discharge_efficiency)
+    round_trip = evse.charge_efficiency * evse.discharge_efficiency
     spared = 0.0
     if session.wear is not None:
         energy = session.energy_kwh
         held = session.wear.held_per_h(energy) - session.wear.held_per_h(energy - 1.0)
-        spared = held * (edges[buys] - edges[gives]) / evse.discharge_efficiency
+        spared = held / evse.discharge_efficiency
+    steps = range(len(worth))
+    gives = max(steps, key=lambda n: worth[n] - spared * edges[n])
+    buys = min(steps, key=lambda n: worth[n] / round_trip - spared * edges[n])
+    buys_at, buys_worth = edges[buys], worth[buys]
+    leaves_without = False
+    if session.energy_kwh > session.target_kwh:
+        kept = max(REPLACEMENT * min(state.outlook.import_price), 0.0)
+        stay_h = (session.departure_at - state.outlook.start) / timedelta(hours=1)
+        if kept / round_trip - spared * stay_h < buys_worth / round_trip - spared * buys_at:
+            buys_at, buys_worth, leaves_without = stay_h, kept, True
+    again = buys_worth / round_trip
+    spared *= buys_at - edges[gives]
     gain = worth[gives] - again - session.wear_per_kwh + spared
     return facts | {
         "gives_at": (state.outlook.start + timedelta(hours=edges[gives])).isoformat(),
         "gives_worth": round(worth[gives], 4),
-        "buys_at": (state.outlook.start + timedelta(hours=edges[buys])).isoformat(),
-        "buys_worth": round(worth[buys], 4),
-        "losses_per_kwh": round(again - worth[buys], 4),
+        "buys_at": (state.outlook.start + timedelta(hours=buys_at)).isoformat(),
+        "buys_worth": round(buys_worth, 4),
+        "leaves_without": leaves_without,
+        "losses_per_kwh": round(again - buys_worth, 4),
         "dwell_spared_per_kwh": round(spared, 4),
         "gain_per_kwh": round(gain, 4),
     }
+
+
+def _planned_kwh(state: SiteState, decision: Decision, session_id: str) -> float:
+    """What the plan gives of a session."""
+    for plan in decision.sessions:
+        if plan.session_id == session_id:
+            pairs = zip(plan.power_kw, state.outlook.step_h, strict=False)
+            return sum(max(-power, 0.0) * hours for power, hours in pairs)
+    return 0.0
 
 
 def _worth(
@@ -132,13 +157,21 @@ def _why_v2g(facts: dict[str, Any]) -> str:
     if "gain_per_kwh" not in facts:
         return "nothing is known of the hours ahead"
     gives, buys = facts["gives_at"][11:16], facts["buys_at"][11:16]
-    verdict = "pays" if facts["gain_per_kwh"] > 0 else "does not pay"
-    spared = facts["dwell_spared_per_kwh"]
+    spared, planned = facts["dwell_spared_per_kwh"], facts["planned_kwh"]
     aged = "" if abs(spared) < 5e-4 else f", less {spared:.3f} of ageing at rest"
+    if facts["leaves_without"]:
+        again = f"it is not needed at {buys} and then worth"
+    elif facts["buys_at"] > facts["gives_at"]:
+        again = f"to buy it again at {buys} costs"
+    else:
+        again = f"to buy it before, at {buys}, costs"
+    pays = facts["gain_per_kwh"] > (-JUST if planned > JUST else JUST)
+    verdict = "it pays" if pays else "it does not pay"
+    given = f", and {planned:.1f} kWh are planned" if planned > JUST else ""
     return (
-        f"a kWh given at {gives} is worth {facts['gives_worth']:.3f}; to buy it again at {buys} costs "
+        f"a kWh given at {gives} is worth {facts['gives_worth']:.3f}; {again} "
         f"{facts['buys_worth']:.3f} and {facts['losses_per_kwh']:.3f} of losses, wear by "
-        f"{facts['wear_of']} {facts['wear_per_kwh']:.3f}{aged}: it {verdict}"
+        f"{facts['wear_of']} {facts['wear_per_kwh']:.3f}{aged}: {verdict}{given}"
     )
 
 

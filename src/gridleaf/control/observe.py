@@ -367,7 +367,7 @@ def _session(
         wear = wear_of(
             battery,
             defaults,
-            new_kwh=vehicle.capacity_kwh if vehicle is not None else capacity,
+            capacity_kwh=capacity,
             soh=1.0 if vehicle is None else live.batteries.soh(vehicle, at),
             leaves_kwh=min(target, ceiling),
             comes_kwh=min(arrival, ceiling),

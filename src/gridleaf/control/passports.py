@@ -146,8 +146,7 @@ def _signed(
 def _remember(battery: str, entries: Sequence[str], key: Path) -> None:
     head = book.head_of(entries)
     assert head is not None
-    path = heads_file(key)
-    book.write_heads(path, {**book.read_heads(path), battery: head})
+    book.write_heads(heads_file(key), {battery: head})
 
 
 # -- what is known --

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from gridleaf.control.gain import Gain
 from gridleaf.control.register import Gauge, Register
 from gridleaf.control.types import SessionState
 from gridleaf.domain.events import NeedsReported, TransactionReported
@@ -114,6 +115,8 @@ class LiveSession:
     life_eur: float = 0.0
     """What of the cost is life of the battery, more than it would have lost without control."""
     uncontrolled_kwh: float = 0.0
+    gain: Gain = field(default_factory=Gain)
+    """What discharging has added."""
 
     @property
     def live(self) -> bool:
@@ -217,10 +220,9 @@ class LiveSession:
 
     @property
     def driver_eur(self) -> float:
-        """The driver's part of what the session has saved, once it has given energy."""
-        if self.seen is None or self.discharged.total_kwh <= 0:
-            return 0.0
-        return self.seen.driver_share * max(self.uncontrolled_cost_eur - self.cost_eur, 0.0)
+        """The driver's part of what discharging has added."""
+        share = 0.0 if self.seen is None else self.seen.driver_share
+        return share * max(self.gain.eur, 0.0)
 
 
 def _at_our_pace(before: tuple[datetime, datetime], now: tuple[datetime, datetime]) -> bool:

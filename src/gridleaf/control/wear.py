@@ -67,14 +67,15 @@ def _usual(vehicle: Vehicle, defaults: Defaults, soh: float) -> WearPrice | None
     )
     if vehicle.battery is None:
         return None
+    holds_kwh = soh * vehicle.capacity_kwh
     found = _priced(
         vehicle.battery,
         defaults,
-        new_kwh=vehicle.capacity_kwh,
+        capacity_kwh=holds_kwh,
         soh=soh,
-        leaves_kwh=target * vehicle.capacity_kwh,
-        comes_kwh=(target + reserve) / 2 * vehicle.capacity_kwh,
-        lowest_kwh=reserve * vehicle.capacity_kwh,
+        leaves_kwh=target * holds_kwh,
+        comes_kwh=(target + reserve) / 2 * holds_kwh,
+        lowest_kwh=reserve * holds_kwh,
         charge_kw=vehicle.charge_max_kw or USUAL_KW,
         discharge_kw=vehicle.discharge_max_kw or USUAL_KW,
         discharge_efficiency=USUAL_EFFICIENCY,
@@ -86,7 +87,7 @@ def _priced(
     battery: str,
     defaults: Defaults,
     *,
-    new_kwh: float,
+    capacity_kwh: float,
     soh: float,
     leaves_kwh: float,
     comes_kwh: float,
@@ -103,8 +104,8 @@ def _priced(
 
     Parameters
     ----------
-    new_kwh
-        Usable when new.
+    capacity_kwh
+        What it holds now, as planned with.
     leaves_kwh, comes_kwh, lowest_kwh
         Energies that it wants, came with, and keeps.
     charge_kw, discharge_kw
@@ -112,14 +113,14 @@ def _priced(
     """
 
     def share(energy_kwh: float) -> float:
-        return round(20 * min(max(energy_kwh / new_kwh, 0.0), 1.0)) / 20
+        return round(20 * min(max(energy_kwh / capacity_kwh, 0.0), 1.0)) / 20
 
     def rate(power_kw: float) -> float:
-        return max(round(power_kw / new_kwh, 2), LEAST_C)
+        return max(round(power_kw / capacity_kwh, 2), LEAST_C)
 
     return _price(
         battery,
-        new_kwh,
+        round(capacity_kwh, 1),
         defaults.battery_price_per_kwh,
         defaults.end_of_life_soh,
         round(min(max(soh, 0.3), 1.0), 2),
@@ -136,7 +137,7 @@ def _priced(
 @lru_cache(maxsize=4096)
 def _price(
     battery: str,
-    new_kwh: float,
+    capacity_kwh: float,
     price_per_kwh: float,
     end_of_life_soh: float,
     soh: float,
@@ -156,21 +157,22 @@ def _price(
     if model is None:
         return None
     comes = max(comes, lowest + 0.05)
-    day = usual_day(
-        leaves_soc=max(leaves, comes),
-        comes_soc=comes,
-        lowest_soc=lowest,
-        charge_c=charge_c,
-        discharge_c=discharge_c,
-        capacity_kwh=new_kwh,
-        discharge_efficiency=discharge_efficiency,
-        temperature_c=temperature_c,
-    )
     worth = Worth(
-        capacity_kwh=new_kwh,
+        capacity_kwh=capacity_kwh / soh,
         pack_price_eur_per_kwh=price_per_kwh,
         end_of_life_soh=end_of_life_soh,
         pack=named(battery),
+        soh=soh,
     )
-    reach = (min(lowest, 0.9), 1.0)
+    day = usual_day(
+        leaves_soc=max(leaves, comes) * soh,
+        comes_soc=comes * soh,
+        lowest_soc=lowest * soh,
+        charge_c=charge_c * soh,
+        discharge_c=discharge_c * soh,
+        capacity_kwh=worth.capacity_kwh,
+        discharge_efficiency=discharge_efficiency,
+        temperature_c=temperature_c,
+    )
+    reach = (min(lowest, 0.9) * soh, soh)
     return model.name, marginal(worn(model, soh, temperature_c), worth, day, reach=reach)

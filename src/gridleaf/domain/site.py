@@ -224,7 +224,7 @@ class Vehicle(_Frozen):
     learnt beside it. ``battery_since`` is the day from which the battery is in use.
     ``discharge_kwh_per_year`` and ``discharge_kwh_total`` are what it may give at the grid side; where
     health is predicted to be below ``soh_floor`` by ``soh_floor_on`` it gives nothing more.
-    ``driver_share`` is the driver's part of what a session with V2G has saved.
+    ``driver_share`` is the driver's part of what discharging has added to a session.
     """
 
     id_token: Annotated[str, Field(min_length=1, max_length=255)]

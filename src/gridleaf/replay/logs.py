@@ -42,7 +42,9 @@ class LoggedVisit:
     """One plug-in as the log has it. Times are UTC, energy at the grid side [kWh], SoC 0..1.
 
     ``station`` and ``connector`` are the log's own names. ``charge_max_kw`` is the highest power the
-    log states for the visit. ``requested_kwh`` and ``requested_departure_at`` are what the driver
+    log states for the visit. ``capacity_kwh`` is what the battery can hold at the visit; ``stated_kwh``
+    what the log calls its capacity, also where energy and SoC contradict it: that of a worn battery may be
+    its capacity when new. ``requested_kwh`` and ``requested_departure_at`` are what the driver
     announced. ``flags`` are the kinds of repairs and doubts (see
     :data:`gridleaf.replay.quality.MEANING`).
     """
@@ -58,6 +60,7 @@ class LoggedVisit:
     arrival_soc: float | None = None
     departure_soc: float | None = None
     capacity_kwh: float | None = None
+    stated_kwh: float | None = None
     charge_max_kw: float | None = None
     requested_kwh: float | None = None
     requested_departure_at: datetime | None = None
@@ -363,6 +366,7 @@ class _Reader:
             arrival_soc=arrival_soc,
             departure_soc=departure_soc,
             capacity_kwh=self._capacity(row, energy, arrival_soc, departure_soc, doubts),
+            stated_kwh=_believable(self._value(row, "capacity_kwh", doubts)),
             charge_max_kw=max_kw,
             requested_kwh=self._value(row, "requested_kwh", doubts),
             requested_departure_at=announced,
@@ -459,6 +463,14 @@ class _Reader:
             doubts.repaired("implausible_capacity", f"{capacity:.1f} kWh for {energy:.1f} kWh")
             return None
         return capacity
+
+
+def _believable(capacity_kwh: float | None) -> float | None:
+    """A capacity that some battery of a road vehicle has."""
+    if capacity_kwh is None:
+        return None
+    low, high = CAPACITY_KWH
+    return capacity_kwh if low <= capacity_kwh <= high else None
 
 
 _LABELLED = {"MST": "America/Denver", "MDT": "America/Denver"}

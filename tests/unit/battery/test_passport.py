@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -189,3 +190,18 @@ def test_heads_are_kept_beside_the_key(tmp_path: Path) -> None:
     path.write_text("[1]")
     with pytest.raises(ConfigError, match="file of heads"):
         read_heads(path)
+
+
+def test_heads_that_are_written_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    """A command and the running platform, each with its own view of the file."""
+    path = tmp_path / "passport.key.heads"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: write_heads(path, {f"van-{n}": Head(n + 1, "ab")}), range(40)))
+    assert read_heads(path) == {f"van-{n}": Head(n + 1, "ab") for n in range(40)}
+
+
+def test_a_head_never_goes_back(tmp_path: Path) -> None:
+    path = tmp_path / "passport.key.heads"
+    write_heads(path, {"van-01": Head(4, "ab")})
+    write_heads(path, {"van-01": Head(3, "cd"), "van-02": Head(1, "ef")})
+    assert read_heads(path) == {"van-01": Head(4, "ab"), "van-02": Head(1, "ef")}

@@ -35,15 +35,28 @@ def test_prices_add_up_to_the_loss_of_the_full_model_within_5_percent(by_depth: 
 def test_along_the_expected_day_the_price_is_the_full_models_loss(cell: Model) -> None:
     # a worn cell swings around where its piece of history began, which moves from day to day
     population = worn(cell, 0.93)
-    price = marginal(population, WORTH, DAY)
-    said = price.cost_eur(DAY.step_h, DAY.soc * WORTH.capacity_kwh, DAY.given_kwh)
-    by_depth = price.cost_by_depth_eur(DAY.step_h, DAY.soc * WORTH.capacity_kwh)
-    again = np.tile(DAY.soc[1:], 7)[None]
-    start = advance(population, DAY.soc[None, :1], np.full((1, 1), 20.0), 0.25)
-    week = cost_of_life(start, WORTH, again, 20.0, 0.25)
+    worth = replace(WORTH, soh=min(float(population.relative_capacity[0]), 1.0))
+    day = from_8h(DAY)
+    price = marginal(population, worth, day)
+    said = price.cost_eur(day.step_h, day.soc * WORTH.capacity_kwh, day.given_kwh)
+    by_depth = price.cost_by_depth_eur(day.step_h, day.soc * WORTH.capacity_kwh)
+    again = np.tile(day.soc[1:], 7)[None]
+    begin = worth.history(day.soc[None, :1])
+    start = advance(population, begin, np.full((1, 1), 20.0), 0.25)
+    week = cost_of_life(start, worth, again, 20.0, 0.25)
     turnover = np.abs(week.calendar_eur) + np.abs(week.cycling_eur)
     assert said == pytest.approx(by_depth)
     assert 7 * said == pytest.approx(float(week.eur[0]), abs=0.1 * float(turnover[0]))
+
+
+def from_8h(day: Day) -> Day:
+    """The same day, begun when the vehicle leaves."""
+
+    def path(soc: np.ndarray) -> np.ndarray:
+        later = np.roll(soc[:-1], -60)
+        return np.append(later, later[0])
+
+    return replace(day, soc=path(day.soc), giving=path(day.giving), keeping=path(day.keeping))
 
 
 @every_cell
@@ -121,6 +134,24 @@ def test_a_price_needs_no_discharge_to_be_expected() -> None:
     said = price.cost_eur(idle.step_h, idle.soc * 40.0, 0.0)
     more = marginal(worn(LEAF, 0.9), WORTH, DAY).cost_eur(DAY.step_h, DAY.soc * 40.0, DAY.given_kwh)
     assert 0 < said < more
+
+
+@every_cell
+def test_a_full_worn_pack_rests_as_full_cells_do(cell: Model) -> None:
+    """Its gauge says 100 % at 80 % of the energy that it once held, and its cells are full."""
+    population = replace(worn(cell, 0.95), relative_capacity=np.array([0.8]))
+    worth = replace(WORTH, soh=0.8)
+    rests = np.full(25, 0.4)  # half full by its gauge
+    day = replace(DAY, step_h=np.ones(24), soc=rests, giving=rests, keeping=rests, given_kwh=0.0)
+    price = marginal(population, worth, day)
+    new = marginal(replace(population, relative_capacity=np.array([1.0])), WORTH, half(day))
+    assert price.soc[-1] == pytest.approx(0.8)
+    assert price.rate_eur_per_h == pytest.approx(new.rate_eur_per_h, rel=1e-6)
+
+
+def half(day: Day) -> Day:
+    rests = np.full(25, 0.5)
+    return replace(day, soc=rests, giving=rests, keeping=rests)
 
 
 def test_the_cells_of_a_pack_move_within_its_window() -> None:

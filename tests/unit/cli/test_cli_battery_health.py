@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gridleaf.battery import passport as book
 from gridleaf.battery.health import Sweep, prior
 from gridleaf.cli import main
 from gridleaf.control.batteries import next_record
@@ -119,6 +121,40 @@ def test_health_of_a_log_needs_no_site(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no session with an id token" in err
 
 
+def test_a_log_that_tells_no_capacity_of_one_vehicle_still_tells_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(
+        LOG.replace("\n", ",capacity_kwh\n")
+        + "2024-05-01T18:00Z,2024-05-02T07:00Z,18,ANNA,0.30,0.80,39\n"
+        + "2024-05-02T18:00Z,2024-05-03T07:00Z,19,BEN,0.30,0.80,\n"
+    )
+    code, out, err = run(capsys, "health", "all", "--sessions", str(path), "--json")
+    assert code == 0
+    (anna,) = json.loads(out)["vehicles"]  # worn to 86 %: her 39 kWh when new are believed
+    assert (anna["vehicle"], anna["nominal_kwh"]) == ("anna", 39.0)
+    assert "of ben" in err
+    assert run(capsys, "health", "ANNA", "--sessions", str(path))[0] == 0
+    code, _, err = run(capsys, "health", "Ben", "--sessions", str(path))
+    assert code == 2
+    assert "--capacity" in err
+
+
+def test_a_token_that_many_vehicles_share_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log.csv"
+    rows = [
+        f"2024-05-{day:02d}T18:00Z,2024-05-{day + 1:02d}T07:00Z,{energy},ANNA,0.30,0.80\n"
+        for day, energy in enumerate((18.0, 30.0, 11.0, 38.0, 9.0, 27.0, 48.0, 15.0), 1)
+    ]
+    path.write_text(LOG + "".join(rows))
+    code, out, _ = run(capsys, "health", "all", "--sessions", str(path), "--capacity", "39")
+    assert code == 0
+    assert "anna: most sessions do not fit" in out
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -223,3 +259,80 @@ def test_a_store_set_back_with_its_heads_is_found_by_a_passport_given_out(
     assert verify(capsys, data_dir) == (0, [])
     code, wrong = verify(capsys, data_dir, "--against", str(given))
     assert (code, wrong) == (1, ["1 entries are missing at the end"])
+
+
+def given_out(capsys: pytest.CaptureFixture[str], folder: Path) -> Path:
+    path = folder / "given.json"
+    run(capsys, "passport", "VAN-01", "--data-dir", str(folder), "--out", str(path))
+    return path
+
+
+def test_verify_says_that_nobody_vouches_for_a_key_that_only_the_passport_itself_tells(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = given_out(capsys, data_dir)
+    key = json.loads(path.read_text())["history"][0]["key"]
+    (data_dir / "passport.key").unlink()
+    for where in (("--data-dir", str(data_dir)), ("--passport", str(path))):
+        code, out, _ = run(capsys, "verify", "van-01", *where)
+        assert code == 3
+        assert "nobody vouches for the key" in out
+        assert key in out
+        assert run(capsys, "verify", "van-01", *where, "--key", key)[0] == 0
+        code, out, _ = run(capsys, "verify", "van-01", *where, "--key", "07" * 32)
+        assert code == 1
+        assert "another key" in out
+        assert run(capsys, "verify", "van-01", *where, "--key", "abc")[0] == 2
+
+
+def test_a_passport_that_somebody_else_wrote_anew_is_consistent_and_no_more(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = given_out(capsys, data_dir)
+    true = json.loads(path.read_text())
+    forger = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    better = {**true["attributes"], "numberOfFullCycles": {**true["attributes"]["ratedEnergy"]}}
+    better["numberOfFullCycles"]["unit"] = "1"
+    forged = book.document("van-01", [book.sign("van-01", better, START, [], forger)])
+    path.write_text(json.dumps(forged))
+    assert run(capsys, "verify", "van-01", "--passport", str(path))[0] == 3
+    key = true["history"][0]["key"]
+    assert run(capsys, "verify", "van-01", "--passport", str(path), "--key", key)[0] == 1
+
+
+def test_what_a_passport_says_beside_its_signed_history_is_checked_too(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = given_out(capsys, data_dir)
+    passport = json.loads(path.read_text())
+    passport["attributes"]["stateOfCertifiedEnergy"]["value"] = 99.0
+    path.write_text(json.dumps(passport))
+    key = passport["history"][0]["key"]
+    code, out, _ = run(capsys, "verify", "van-01", "--passport", str(path), "--key", key)
+    assert code == 1
+    assert "attributes is not that of the newest entry" in out
+
+
+def test_verify_says_when_nobody_remembers_how_far_a_history_went(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = given_out(capsys, data_dir)
+    assert "remembers" not in run(capsys, "verify", "van-01", "--data-dir", str(data_dir))[1]
+    (data_dir / "passport.key.heads").unlink()
+    code, out, _ = run(capsys, "verify", "van-01", "--data-dir", str(data_dir))
+    assert code == 0
+    assert "nobody remembers" in out
+    again = run(capsys, "verify", "van-01", "--data-dir", str(data_dir), "--against", str(path))
+    assert "remembers" not in again[1]
+
+
+def test_a_crash_before_the_head_is_kept_loses_no_entry(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue(capsys, data_dir)
+    with monkeypatch.context() as crash:
+        crash.setattr(book, "write_heads", lambda *_: (_ for _ in ()).throw(OSError("no room")))
+        assert run(capsys, "passport", "VAN-01", "--data-dir", str(data_dir))[0] != 0
+    assert verify(capsys, data_dir) == (0, [])
+    assert [entry["number"] for entry in issue(capsys, data_dir)["history"]] == [1, 2, 3]
+    assert verify(capsys, data_dir) == (0, [])

@@ -252,3 +252,20 @@ def test_debts_kept_over_a_restart_are_not_counted_twice() -> None:
     books.show(owing)
     books.show(owing)
     assert books.total.owed_cost == pytest.approx(owed)
+
+
+def test_the_gain_of_discharging_is_counted_beside_the_books() -> None:
+    """Ready at arrival: it gives 5 kWh at 0.30, and is valued at what charging them again will cost."""
+    books = Books()
+    cheap = outlook(buy=[0.3] * 8 + [0.1] * 40, sell=0.28)
+    books.show(drawing(0.0, energy_kwh=32.0), measurement=metered(20.0), outlook=cheap)
+    for _ in range(30):
+        books.show(
+            drawing(-10.0, energy_kwh=27.0, discharged_kwh=5.0),
+            measurement=metered(20.0),
+            outlook=cheap,
+        )
+    gain = books.session().gain
+    assert gain.again_kwh == pytest.approx(5.0 / (INTO * OUT_OF))
+    assert gain.eur == pytest.approx(5 * 0.3 - 5 * 0.04 - 5 / (INTO * OUT_OF) * 0.1)
+    assert books.session().uncontrolled_cost_eur - books.session().cost_eur > gain.eur - 1e-9

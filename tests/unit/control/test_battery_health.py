@@ -321,15 +321,16 @@ def test_a_new_year_brings_a_new_budget_but_not_a_new_total() -> None:
     assert live.batteries.left_kwh(vehicle, 0.0, NOON + timedelta(days=361))[0] == 10.0
 
 
-def test_the_driver_gets_a_share_of_what_a_session_with_v2g_saved() -> None:
+def test_the_driver_gets_a_share_of_what_discharging_added_and_of_nothing_else() -> None:
     live = depot(driver_share=0.4)
     session = begin(live, "now", NOON, 0.9)
     session.seen = only(seen(live, NOON))
-    session.cost_eur, session.uncontrolled_cost_eur = -1.0, 2.0
+    session.cost_eur, session.uncontrolled_cost_eur = -1.0, 2.0  # saved by charging late
     assert session.record().driver_eur == 0.0
-    session.discharged.total_kwh = 5.0
-    assert session.record().driver_eur == pytest.approx(1.2)
-    session.cost_eur = 3.0
+    session.gain.move(-5.0, 0.5, wear_eur=0.2, round_trip=0.8)
+    session.gain.move(6.25, 0.1, wear_eur=0.0, round_trip=0.8)
+    assert session.record().driver_eur == pytest.approx(0.4 * (2.5 - 0.2 - 0.625))
+    session.gain.move(-1.0, 0.1, wear_eur=3.0, round_trip=0.8)
     assert session.record().driver_eur == 0.0
 
 

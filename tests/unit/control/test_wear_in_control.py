@@ -17,6 +17,7 @@ from gridleaf.control.observe import Imposed, observe
 from gridleaf.control.problem import build
 from gridleaf.control.session import LiveSession, take_soc
 from gridleaf.control.types import SessionState, SiteState, Wear, state_from_json, state_to_json
+from gridleaf.control.wear import wear_of
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.site import Vehicle
 from unit.control.test_batteries import observed
@@ -121,6 +122,39 @@ def test_v2g_is_used_only_where_the_spread_beats_wear_and_says_so(high: float, p
     assert f"wear by {MODEL} 0.060" in as_text(facts)
 
 
+AGAIN = 0.1 / 0.93**2
+"""What a kWh costs to buy again at 0.1, losses included."""
+
+
+@pytest.mark.parametrize(("above", "pays"), [(-0.001, False), (0.001, True)])
+def test_v2g_is_used_a_hair_above_its_wear_and_not_a_hair_below(above: float, pays: bool) -> None:
+    plain = replace(CELLS, levels_kwh=(12.0,), per_kwh_h=(0.0,))
+    high = AGAIN + 0.06 + above
+    prices = outlook(buy=[high] * 8 + [0.1] * 40, sell=high)
+    cells = replace(session(energy_kwh=32.0, soc=0.8), wear=plain, wear_per_kwh=0.06)
+    seen = state(evse(session=cells), outlook=prices)
+    decision = decide(seen, site())
+    facts: Any = explain(seen, decision)
+    assert bool(facts["sessions"][0]["v2g"]["planned_kwh"] > 0) is pays
+    assert ("it pays" if pays else "it does not pay") in as_text(facts)
+
+
+@pytest.mark.parametrize("energy_kwh", [24.0, 32.0, 36.0])
+@pytest.mark.parametrize("wear", [CELLS, replace(CELLS, levels_kwh=(12.0,), per_kwh_h=(0.0,))])
+def test_the_reason_agrees_with_the_plan_at_every_spread(energy_kwh: float, wear: Wear) -> None:
+    """Also where rest is spared, where more is held than wanted, and where giving just pays."""
+    verdicts = set()
+    for high in (0.13, 0.15, 0.16, 0.17, 0.18, 0.2, 0.3):
+        prices = outlook(buy=[high] * 8 + [0.1] * 40, sell=high - 0.01)
+        cells = replace(session(energy_kwh=energy_kwh, soc=0.8), wear=wear, wear_per_kwh=0.06)
+        seen = state(evse(session=cells), outlook=prices)
+        decision = decide(seen, site())
+        gives = any(power < -1e-3 for power in decision.sessions[0].power_kw)
+        assert ("it pays" if gives else "it does not pay") in as_text(explain(seen, decision))
+        verdicts.add(gives)
+    assert verdicts == {True, False}
+
+
 def test_what_hinders_discharging_is_told_instead() -> None:
     seen = spread(0.5, v2g=False)
     decision = decide(seen, site())
@@ -166,3 +200,29 @@ def _seen(live: LiveSite) -> SessionState:
     )
     (found,) = (e.session for e in seen.evses if e.session is not None)
     return found
+
+
+def test_the_levels_of_a_worn_battery_lie_within_what_it_holds() -> None:
+    """Full by its gauge is full: the dearest piece is not out of its reach."""
+    expected: dict[str, Any] = {
+        "charge_kw": 10.0,
+        "discharge_kw": 10.0,
+        "discharge_efficiency": 0.93,
+    }
+    spans = []
+    for soh in (1.0, 0.75):
+        holds = soh * 40.0
+        found = wear_of(
+            LEAF,
+            site().defaults,
+            capacity_kwh=holds,
+            soh=soh,
+            leaves_kwh=0.9 * holds,
+            comes_kwh=0.6 * holds,
+            lowest_kwh=0.3 * holds,
+            **expected,
+        )
+        assert found is not None
+        assert max(found.levels_kwh) < holds
+        spans.append((found.levels_kwh[0] / holds, len(found.levels_kwh)))
+    assert spans[0] == pytest.approx(spans[1], abs=0.02)
