@@ -51,3 +51,19 @@ def _bit_scan(name: str) -> Any:
 
 trailing_zeros = _bit_scan("cttz")
 leading_zeros = _bit_scan("ctlz")
+
+
+def _reinterpreted(source: Any, target: Any) -> Any:
+    """The same 64 bits as another type."""
+
+    def typed(typing_context: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], context.get_value_type(target))
+
+        return target(source), generate
+
+    return intrinsic(typed)
+
+
+bits_of = _reinterpreted(types.float64, types.int64)
+number_of = _reinterpreted(types.int64, types.float64)

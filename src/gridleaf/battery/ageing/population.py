@@ -100,41 +100,44 @@ def advance(
         )
     if soc.shape[1] == 0:
         return population
-    if not (soc.min() >= 0.0 and soc.max() <= 1.0):
+    if kernel.unlike(soc.ravel(), 0.0, 1.0):
         raise ConfigError("soc", "must be a number from 0 to 1")
-    if not (temperature_c.min() >= kernel.COLDEST_C and temperature_c.max() <= kernel.HOTTEST_C):
+    if kernel.unlike(temperature_c.ravel(), kernel.COLDEST_C, kernel.HOTTEST_C):
         raise ConfigError("temperature_c", "must be a number from -50 to 90 °C")
     hours = np.array(np.broadcast_to(np.asarray(step_h, float), soc.shape[1]))
     if not (hours.min() > 0.0 and np.isfinite(hours).all()):
         raise ConfigError("step_h", "must be above 0")
-    after = replace(
-        population,
-        relative_capacity=population.relative_capacity.copy(),
-        resistance=population.resistance.copy(),
-        parts=population.parts.copy(),
-        efc=population.efc.copy(),
-        outside_h=population.outside_h.copy(),
-        piece=np.empty_like(population.piece),
+    pieces, parts, outside = (
+        np.array(rows.T, order="C") for rows in (population.piece, population.parts, population.outside_h)
     )
+    totals = np.array([population.relative_capacity, population.resistance, population.efc])
+    model = population.model
+    rates = table(model)
     kernel.carry(
-        population.model.code,
-        population.model.laws(),
-        population.model.limits(),
-        table(population.model),
-        population.model.tabulated,
+        model.code,
+        model.laws(),
+        model.limits(),
+        rates.shape,
+        rates.over_soc,
+        rates.over_temperature,
         hours,
         soc,
         temperature_c,
         population.speed,
-        population.piece,
-        after.parts,
-        after.outside_h,
-        after.relative_capacity,
-        after.resistance,
-        after.efc,
-        after.piece,
+        pieces,
+        parts,
+        outside,
+        totals,
     )
-    return after
+    return replace(
+        population,
+        relative_capacity=totals[0],
+        resistance=totals[1],
+        efc=totals[2],
+        parts=parts.T,
+        outside_h=outside.T,
+        piece=pieces.T,
+    )
 
 
 def calendar_rate(population: Population, soc: ArrayLike, temperature_c: ArrayLike) -> Floats:
