@@ -5,10 +5,11 @@ Relative errors are below 1e-15 for results near one and a few 1e-15 elsewhere.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
-from gridleaf.domain.compiled import bits_of, inlined, number_of
+import numpy as np
+
+from gridleaf.domain.compiled import bits_of, inlined, number_of, single_bits_of, single_of
 
 _LOG2_E: Final = 1.4426950408889634
 _LN_2: Final = 0.6931471805599453
@@ -25,7 +26,7 @@ _ROOT_HALF_BITS: Final = 0x3FE6A09E667F3BCD
 def exp(x: float) -> Any:
     """``e**x``; of what is beyond 700 either way, that of 700."""
     x = min(max(x, -_LARGEST), _LARGEST)
-    n = math.floor(x * _LOG2_E + 0.5)
+    n = np.floor(x * _LOG2_E + 0.5)
     r = x - n * _LN_2
     t = 1 / 39916800 + r / 479001600
     t = 1 / 362880 + r * (1 / 3628800 + r * t)
@@ -33,6 +34,24 @@ def exp(x: float) -> Any:
     t = 1 / 120 + r * (1 / 720 + r * t)
     t = 1.0 + r * (1.0 + r * (0.5 + r * (1 / 6 + r * (1 / 24 + r * t))))
     return number_of(bits_of(t) + (bits_of(n + _SHIFTER) << 52))
+
+
+_SINGLE: Final = tuple(
+    np.float32(c)
+    for c in (1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, _LOG2_E, _LN_2, 87.0, 12582912.0)
+)
+
+
+@inlined
+def exp_roughly(x: Any) -> Any:
+    """``e**x`` in single precision, to 2e-7; of what is beyond 87 either way, that of 87."""
+    one, c2, c3, c4, c5, c6, log2_e, ln_2, largest, shifter = _SINGLE
+    x = min(max(x, -largest), largest)
+    n = np.floor(x * log2_e + c2)
+    r = x - n * ln_2
+    r2 = r * r
+    t = one + r + r2 * (c2 + r * c3) + r2 * r2 * (c4 + r * c5 + r2 * c6)
+    return single_of(single_bits_of(t) + np.int32(single_bits_of(n + shifter) << np.int32(23)))
 
 
 @inlined

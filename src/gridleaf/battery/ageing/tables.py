@@ -19,7 +19,7 @@ import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 
-from gridleaf.battery.ageing import kernel
+from gridleaf.battery.ageing import layout
 from gridleaf.battery.ageing.models import Model
 from gridleaf.battery.ageing.stress import KELVIN, Floats
 
@@ -36,71 +36,70 @@ class Table:
     Attributes
     ----------
     shape
-        (rates, 2): how many products each rate has, and whether it is their exponential.
+        (rates, 2): how many products each rate has, and what it is of them (:data:`layout.EXPONENTIAL`).
     over_soc
-        (:data:`kernel.SOC_CELLS`, products, 2): value and rise of each ``a`` in each cell.
+        (products, :data:`layout.SOC_CELLS`, 2): value and rise of each ``a`` in each cell.
     over_temperature
-        (rates + products, :data:`kernel.TERMS`): ``c`` of each rate, then ``b`` of each product, by powers
-        of :func:`kernel.warmth`.
+        (rates + products, :data:`layout.TERMS`): ``c`` of each rate, then ``b`` of each product, by powers
+        of temperature, -1 at its coldest and 1 at its hottest.
     """
 
     shape: NDArray[np.int64]
     over_soc: NDArray[np.float32]
-    over_temperature: Floats
+    over_temperature: NDArray[np.float32]
 
 
 @cache
 def table(model: Model) -> Table:
     """The rates of a model."""
-    soc = (np.arange(kernel.SOC_CELLS + 1) / kernel.SOC_CELLS) ** 2
+    soc = (np.arange(layout.SOC_CELLS + 1) / layout.SOC_CELLS) ** 2
     nodes = np.cos(np.pi * (np.arange(64) + 0.5) / 64)
-    temperature_c = kernel.MIDDLE_C + kernel.REACH_C * nodes
-    shape: list[tuple[int, bool]] = []
+    temperature_c = layout.MIDDLE_C + layout.REACH_C * nodes
+    shape: list[tuple[int, int]] = []
     along: list[Floats] = []
     constants: list[Floats] = []
     slopes: list[Floats] = []
     for rate in model.calendar(soc[:, None], temperature_c[None] + KELVIN):
         values = np.broadcast_to(rate, (len(soc), len(nodes)))
-        exponential, mean, a, b = min(
-            (_apart(values, temperature_c, exponential=e) for e in (True, False)),
-            key=lambda found: len(found[3]),
-        )
-        shape.append((len(b), exponential))
+        if (values == values[:, :1]).all():
+            kind, mean, a, b = layout.OF_SOC, 0.0 * nodes, values[:, :1], np.ones((1, len(nodes)))
+        else:
+            kind, mean, a, b = min(
+                (_apart(values, temperature_c, kind) for kind in (layout.EXPONENTIAL, layout.SUM)),
+                key=lambda found: len(found[3]),
+            )
+        shape.append((len(b), kind))
         along.extend(a.T)
         constants.append(_polynomial(nodes, mean))
         slopes.extend(_polynomial(nodes, row) for row in b)
-    cells = np.empty((kernel.SOC_CELLS, len(along), 2), np.float32)
+    cells = np.empty((len(along), layout.SOC_CELLS, 2), np.float32)
     for place, values in enumerate(along):
-        cells[:, place, 0] = values[:-1]
-        cells[:, place, 1] = np.diff(values)
+        cells[place, :, 0] = values[:-1]
+        cells[place, :, 1] = np.diff(values)
     return Table(
         shape=np.array(shape, np.int64).reshape(-1, 2),
         over_soc=cells,
-        over_temperature=np.array([*constants, *slopes]).reshape(-1, kernel.TERMS),
+        over_temperature=np.array([*constants, *slopes], np.float32).reshape(-1, layout.TERMS),
     )
 
 
-def _apart(
-    rate: Floats, temperature_c: Floats, *, exponential: bool
-) -> tuple[bool, Floats, Floats, Floats]:
-    """``mean`` (temperatures,), ``a`` (SoC, products) and ``b`` (products, temperatures) of a rate."""
-    values = np.log(rate) if exponential else rate
-    mean = values.mean(axis=0)
+def _apart(rate: Floats, temperature_c: Floats, kind: int) -> tuple[int, Floats, Floats, Floats]:
+    """``c`` (temperatures,), ``a`` (SoC, products) and ``b`` (products, temperatures) of a rate."""
+    values, size = (np.log(rate), 1.0) if kind == layout.EXPONENTIAL else (rate, np.abs(rate))
     usual = (temperature_c >= _USUAL_C[0]) & (temperature_c <= _USUAL_C[1])
-    weight = np.where(usual, 1.0, _UNUSUAL) / (1.0 if exponential else np.abs(rate).mean(axis=0))
-    left, size, right = np.linalg.svd((values - mean) * weight, full_matrices=False)
-    scale = 1.0 if exponential else np.abs(rate)
-    products = 0
-    while True:
-        a, b = left[:, :products] * size[:products], right[:products] / weight
-        error = np.abs(mean + a @ b - values)[:, usual] / (np.broadcast_to(scale, rate.shape)[:, usual])
-        if error.max() < _ENOUGH or products == len(size):
-            return exponential, mean, a, b
-        products += 1
+    weight = np.where(usual, 1.0, _UNUSUAL) / np.mean(size + 0.0 * values, axis=0)
+    mean = values.mean(axis=0)
+    left, found, right = np.linalg.svd((values - mean) * weight, full_matrices=False)
+    for products in range(len(found) + 1):
+        a, b = left[:, :products] * found[:products], right[:products] / weight
+        error = np.abs(mean + a @ b - values) / size
+        if error[:, usual].max() < _ENOUGH:
+            break
+    return kind, mean, a, b
 
 
 def _polynomial(nodes: Floats, values: Floats) -> Floats:
     """The polynomial nearest to values at Chebyshev nodes, by powers."""
-    fitted = Chebyshev.fit(nodes, values, kernel.TERMS - 1, domain=[-1.0, 1.0])
+    fitted = Chebyshev.fit(nodes, values, layout.TERMS - 1, domain=[-1.0, 1.0])
     powers = fitted.convert(kind=Polynomial).coef
-    return np.pad(powers, (0, kernel.TERMS - len(powers)))
+    return np.pad(powers, (0, layout.TERMS - len(powers)))
