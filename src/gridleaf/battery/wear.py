@@ -60,6 +60,8 @@ _MOVES = (
     layout.CHARGING_H,
     layout.DISCHARGED,
     layout.DISCHARGING_H,
+    layout.FIRST,
+    layout.LAST,
 )
 """Of a piece of history: what grows with its cycles."""
 _ROUGH = 0.02
@@ -371,7 +373,7 @@ def cost_of_life(
     eur = worth.eur_per_capacity
     hours = after.outside_h - population.outside_h
     passed = float(np.broadcast_to(np.asarray(step_h, dtype=np.float64), cells.shape[1:]).sum())
-    still_open = after.piece[:, layout.HOURS] - population.piece[:, layout.HOURS]
+    still_open = (after.piece - population.piece)[:, [layout.HOURS, layout.GAP]].sum(axis=1)
     counted = np.maximum(passed - still_open, 1e-9)
     return LifeCost(
         eur=loss * eur,
@@ -489,7 +491,8 @@ def _open(population: Population, timed: Floats) -> Floats:
             speed=population.speed[n : n + 1],
         )
         piece = population.piece[n]
-        hours, swing = piece[layout.HOURS], piece[layout.SWING]
+        hours = piece[layout.HOURS] + piece[layout.GAP]
+        swing = piece[layout.SWING] * hours / piece[layout.HOURS]
         result[n] = _losses(one, piece[None], hours, swing)[0], _loss(one, piece, hours=hours)
     return result
 

@@ -3,8 +3,9 @@
 A history is cut into *pieces*: at the first turning point after more than one equivalent full cycle
 (EFC), otherwise at the first sample after more than a day. A day's piece so begins a little later in
 each day than the last one did. Within a piece the swings of SoC are divided by the cell's capacity
-when the piece began, because a worn cell swings deeper for the same energy. What the piece did is kept
-as sums (:data:`~gridleaf.battery.ageing.layout.HOURS` and what follows), and becomes an increment of the
+when the piece began, because a worn cell swings deeper for the same energy. The step from one piece to
+the next belongs to neither and counts as if it were like the later one, as in the implementation that the
+models were published with. What a piece did is kept as sums (:data:`~gridleaf.battery.ageing.layout.HOURS` and what follows), and becomes an increment of the
 parts when it ends (:mod:`~gridleaf.battery.ageing.laws`). Rates that time sets come from
 :mod:`~gridleaf.battery.ageing.tables`.
 
@@ -34,7 +35,7 @@ def _count(b: Any, limits: Any, first: int, count: int) -> None:
     """Count the hours of a piece that is outside the fitted range, by reason."""
     for j in range(count):
         i = first + j
-        h, q = b[at.HOURS, i], max(b[at.CAPACITY, i], at.LEAST_CAPACITY)
+        h, q = b[at.HOURS, i] + b[at.GAP, i], max(b[at.CAPACITY, i], at.LEAST_CAPACITY)
         low, high, depth = b[at.BOTTOM, i], b[at.TOP, i], b[at.DEPTH, i]
         rate = h if b[at.LIMITED, i] > 0.0 else 0.0
         heat = h if b[at.OUT_H, i] > 0.0 else 0.0
@@ -157,7 +158,8 @@ def _look(b: Any, soc: Any, temperature_c: Any, cell: int, sample: int, lanes: i
         now = soc[cell + i, sample]
         b[at.NEXT_SOC, i] = now
         turns = (now - b[at.SOC, i]) * b[at.DIRECTION, i] < 0.0
-        over = (b[at.HOURS, i] > at.PIECE_H + at.TINY) | (
+        h = b[at.HOURS, i]
+        over = ((h > 0.0) & (h + b[at.GAP, i] > at.PIECE_H + at.TINY)) | (
             (b[at.THROUGHPUT, i] > 2.0 * at.PIECE_EFC) & turns
         )
         b[at.ENDED, i] = 1.0 if over else 0.0
@@ -186,6 +188,9 @@ def _add(code: int, b: Any, limits: Any, h: float, lanes: int) -> None:
         b[at.SCALED, i] = now
         moved = now - before
         up, down = moved > rest, moved < -rest
+        fast = abs(moved) if up | down else 0.0
+        b[at.FIRST, i] = fast if b[at.HOURS, i] == 0.0 else b[at.FIRST, i]
+        b[at.LAST, i] = fast
         b[at.HOURS, i] += h
         b[at.SWING, i] += abs(moved)
         b[at.CHARGED, i] += moved if up else 0.0
@@ -226,19 +231,29 @@ def _stretch(b: Any, half: float, lanes: int) -> None:
 
 @inlined
 def _end(code: int, laws: Any, limits: Any, b: Any, first: int, count: int) -> None:
-    """A piece ends: the cell grows by it, and the next one begins at its last sample."""
+    """A piece ends: the cell grows by it, and by the hours before it as if they were like it."""
     stresses(b, first, count)
     for j in range(count):
         i = first + j
-        full = 0.5 * max(b[at.CAPACITY, i], at.LEAST_CAPACITY) * b[at.SWING, i]
-        b[at.CYCLES_ALONE, i] = full
+        h = b[at.HOURS, i] + b[at.GAP, i]
+        seen = 0.5 * max(b[at.CAPACITY, i], at.LEAST_CAPACITY) * b[at.SWING, i]
+        full = seen * h / b[at.HOURS, i]
+        b[at.CYCLES_SEEN, i] = seen
         b[at.CYCLES, i] = b[at.SPEED, i] * full
-        b[at.DT, i] = b[at.SPEED, i] * b[at.HOURS, i] / 24.0
+        b[at.DT, i] = b[at.SPEED, i] * h / 24.0
         b[at.FULL, i] += full
     set_rates(code, laws, b, first, count)
     _count(b, limits, first, count)
     grow(laws, b, first, count)
     total(code, laws, b, first, count)
+    for j in range(count):
+        b[at.THROUGHPUT, first + j] = 0.0
+        b[at.WORN, first + j] = 1.0 / max(b[at.CAPACITY, first + j], at.LEAST_CAPACITY)
+
+
+@inlined
+def _begin(b: Any, h: float, first: int, count: int) -> None:
+    """The next piece begins, ``h`` hours after the last one ended."""
     for j in range(count):
         i = first + j
         b[at.HOURS, i] = b[at.SWING, i] = b[at.OUT_H, i] = b[at.SUM_SOC, i] = 0.0
@@ -247,8 +262,7 @@ def _end(code: int, laws: Any, limits: Any, b: Any, first: int, count: int) -> N
         b[at.SUM_U, i] = b[at.SUM_U2, i] = b[at.SUM_U3, i] = b[at.SUM_V, i] = b[at.SUM_V2, i] = 0.0
         b[at.SUM_RATE, i] = b[at.SUM_RATE + 1, i] = b[at.SUM_RATE + 2, i] = 0.0
         b[at.ANCHOR, i] = b[at.LOW, i] = b[at.HIGH, i] = b[at.SCALED, i] = b[at.SOC, i]
-        b[at.THROUGHPUT, i] = 0.0
-        b[at.WORN, i] = 1.0 / max(b[at.CAPACITY, i], at.LEAST_CAPACITY)
+        b[at.GAP, i] = h
 
 
 @compiled_with(growth, at, vector)
@@ -307,15 +321,21 @@ def carry(
                 count = lanes if ended == lanes else 1
                 if b[at.ENDED, first] > 0.0:
                     _end(code, laws, limits, b, first, count)
-                    _locate(b, rough, cells, first, count)
-                    _time_rates(
-                        b, rough, cells, shape, over_soc, over_temperature, 0.0, first, count
-                    )
                 first += count
             h = 0.0 if begins and sample == 0 else hours[sample]
             _add(code, b, limits, h, lanes)
             _locate(b, rough, cells, 0, lanes)
             _time_rates(b, rough, cells, shape, over_soc, over_temperature, 0.5 * h, 0, lanes)
+            first = 0
+            while ended > 0 and first < lanes:
+                count = lanes if ended == lanes else 1
+                if b[at.ENDED, first] > 0.0:
+                    _begin(b, h, first, count)
+                    _locate(b, rough, cells, first, count)
+                    _time_rates(
+                        b, rough, cells, shape, over_soc, over_temperature, 0.0, first, count
+                    )
+                first += count
         _keep(b, 0, pieces, cell, lanes)
         _keep(b, at.PARTS_AT, parts, cell, lanes)
         _keep(b, at.OUTSIDE_AT, outside, cell, lanes)
@@ -362,7 +382,7 @@ def marginal(
                 b[at.WORN, i] = 1.0 / max(capacity[n], at.LEAST_CAPACITY)
                 b[at.DT, i] = speed[n] * days
                 b[at.CYCLES, i] = speed[n] * efc
-                b[at.CYCLES_ALONE, i] = 0.5 * max(capacity[n], at.LEAST_CAPACITY) * b[at.SWING, i]
+                b[at.CYCLES_SEEN, i] = 0.5 * max(capacity[n], at.LEAST_CAPACITY) * b[at.SWING, i]
             stresses(b, 0, lanes)
             set_rates(code, laws, b, 0, lanes)
             total(code, laws, b, 0, lanes)

@@ -247,7 +247,8 @@ def stresses(b: Any, first: int, count: int) -> None:
         b[at.BOTTOM, i] = scaled(b[at.LOW, i], b[at.ANCHOR, i], worn)
         b[at.TOP, i] = scaled(b[at.HIGH, i], b[at.ANCHOR, i], worn)
         b[at.DEPTH, i] = b[at.TOP, i] - b[at.BOTTOM, i]
-        b[at.C_RATE, i] = q * (b[at.CHARGED, i] + b[at.DISCHARGED, i]) / h
+        moved = b[at.CHARGED, i] + b[at.DISCHARGED, i]
+        b[at.C_RATE, i] = q * (moved - 0.5 * (b[at.FIRST, i] + b[at.LAST, i])) / h
         b[at.C_IN, i] = q * b[at.CHARGED, i] / max(b[at.CHARGING_H, i], 1e-300)
         b[at.C_OUT, i] = q * b[at.DISCHARGED, i] / max(b[at.DISCHARGING_H, i], 1e-300)
         cold, hot, share = _nodes(b[at.SUM_T, i] / h, b[at.SUM_T2, i] / h, b[at.SUM_T3, i] / h)
@@ -282,7 +283,7 @@ def set_rates(code: int, laws: Any, b: Any, first: int, count: int) -> None:
         for j in range(count):
             i = first + j
             depth = b[at.DEPTH, i]
-            idle = b[at.CYCLES_ALONE, i] <= 3.0 * b[at.HOURS, i] / 24.0
+            idle = b[at.CYCLES_SEEN, i] <= 3.0 * b[at.HOURS, i] / 24.0
             b[end + 2, i] = (
                 0.0
                 if idle

@@ -63,14 +63,18 @@ OUT_H: Final = 22
 SUM_RATE: Final = 23
 SCALED: Final = 26
 RATE: Final = 27
-PIECE: Final = 30
+GAP: Final = 30
+FIRST: Final = 31
+LAST: Final = 32
+PIECE: Final = 33
 UNKNOWN: Final = -1.0
-"""A piece: where it began, its last sample, sums over its time [h]; last, SoC and rates of that sample.
+"""A piece: where it began, its last sample, sums over its time [h]; SoC and rates of that sample.
 
 ``ANCHOR`` is UNKNOWN before the first sample. ``ANCHOR``, ``SOC``, ``LOW``, ``HIGH`` and ``THROUGHPUT``
 are of SoC as it came, the rest of scaled SoC. Temperatures are [°C], their sums around 25 °C. ``CUBE``
 is of SoC around a half; ``U`` and ``V`` are SoC and its root over the cube of temperature. ``OUT_H``:
-hours at which temperature is outside the fitted range.
+hours at which temperature is outside the fitted range. ``GAP``: hours between the piece before and this
+one. ``FIRST`` and ``LAST``: by how much SoC moved in its first and its last step, where that is no rest.
 """
 
 ANY: Final = 0
@@ -131,7 +135,7 @@ CYCLING: Final = CAPACITY + 19
 DT: Final = CAPACITY + 20
 DX: Final = CAPACITY + 21
 CYCLES: Final = CAPACITY + 22
-CYCLES_ALONE: Final = CAPACITY + 23
+CYCLES_SEEN: Final = CAPACITY + 23
 RATES_K: Final = CAPACITY + 24
 RATES_P: Final = RATES_K + PARTS
 RATES_END: Final = RATES_P + PARTS

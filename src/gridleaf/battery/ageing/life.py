@@ -141,7 +141,7 @@ def simulate(model: Model, history: History, years: int, *, speed: ArrayLike = 1
             cells = advance(cells, np.tile(soc, wide), np.tile(temperature, wide), steps)
         states.append(cells)
     outside = np.array([state.outside_h for state in states])
-    unseen = np.array([state.piece[:, layout.HOURS] for state in states])
+    unseen = np.array([state.piece[:, [layout.HOURS, layout.GAP]].sum(axis=1) for state in states])
     share = np.diff(outside, axis=0) / (YEAR_H - np.diff(unseen, axis=0))[..., None]
     shape = (years, *speed.shape)
     return Life(
