@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from gridleaf.battery.ageing import History, Life, Model, kernel, simulate
+from gridleaf.battery.ageing import History, Life, Model, layout, simulate
 from gridleaf.battery.health import (
     FADE_PER_YEAR,
     FADE_SD_PER_YEAR,
@@ -56,8 +56,8 @@ class Use:
         if not 0.0 <= self.driving <= MOST_DRIVING:
             raise ConfigError("driving", f"must be from 0 to {MOST_DRIVING:g} of the capacity")
         coldest, hottest = self.mean_c - self.amplitude_c, self.mean_c + self.amplitude_c
-        if not kernel.COLDEST_C <= coldest <= hottest <= kernel.HOTTEST_C:
-            span = f"{kernel.COLDEST_C:g} to {kernel.HOTTEST_C:g} °C"
+        if not layout.COLDEST_C <= coldest <= hottest <= layout.HOTTEST_C:
+            span = f"{layout.COLDEST_C:g} to {layout.HOTTEST_C:g} °C"
             raise ConfigError("mean_c", f"with amplitude_c must be numbers within {span}")
 
 

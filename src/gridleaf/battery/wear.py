@@ -33,7 +33,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridleaf.battery.ageing import kernel
+from gridleaf.battery.ageing import kernel, layout
 from gridleaf.battery.ageing.models import Model
 from gridleaf.battery.ageing.models import model as model_named
 from gridleaf.battery.ageing.population import REASONS, Population, advance, fresh
@@ -53,16 +53,16 @@ YOUNGEST_D, OLDEST_D = 90, 40 * 365
 _GRID = np.linspace(0.0, 1.0, 51)
 _NUDGE = 1e-3
 """Share of the day that is moved to another charge level to find the tangent."""
-_SUMS = np.r_[
-    kernel.SUM_SOC : kernel.SUM_V2 + 1, kernel.SUM_RATE : kernel.SUM_RATE + kernel.TABLE_RATES
-]
+_SUMS = np.r_[layout.SUM_SOC : layout.SUM_V2 + 1, layout.SUM_RATE : layout.SCALED]
 """Of a piece of history: what is the mean of what was held."""
 _MOVES = (
-    kernel.SWING,
-    kernel.CHARGED,
-    kernel.CHARGING_H,
-    kernel.DISCHARGED,
-    kernel.DISCHARGING_H,
+    layout.SWING,
+    layout.CHARGED,
+    layout.CHARGING_H,
+    layout.DISCHARGED,
+    layout.DISCHARGING_H,
+    layout.FIRST,
+    layout.LAST,
 )
 """Of a piece of history: what grows with its cycles."""
 _ROUGH = 0.02
@@ -311,7 +311,7 @@ def marginal(
     eur = worth.eur_per_capacity
     hours = float(day.step_h.sum())
     pieces = _pieces(population, worth, day, day.soc)
-    calendar = sum(_loss(population, p, hours=p[kernel.HOURS]) for p in pieces)
+    calendar = sum(_loss(population, p, hours=p[layout.HOURS]) for p in pieces)
     cycling = _cycling(population, pieces)
     # the charge that is held meanwhile is in the dwell price: only the cycles differ here
     mean = pieces[:, _SUMS].sum(axis=0) / hours
@@ -323,13 +323,13 @@ def marginal(
     discharge = max(secant, 0.0)
 
     soc = reach[0] + (min(reach[1], worth.soh) - reach[0]) * _GRID
-    anchors = pieces[:, [kernel.ANCHOR]]
-    q = max(float(population.relative_capacity[0]), kernel.LEAST_CAPACITY)
+    anchors = pieces[:, [layout.ANCHOR]]
+    q = max(float(population.relative_capacity[0]), layout.LEAST_CAPACITY)
     shown = np.clip(anchors + (worth.history(soc) - anchors) / q, 0.0, 1.0)
     mean_c = float(np.mean(np.asarray(day.temperature_c, dtype=np.float64)))
     rate = np.full(len(soc), calendar / hours)
     for piece, held in zip(pieces, shown, strict=True):
-        rate += piece[kernel.HOURS] / hours * _tangent(population, piece, held, mean_c)
+        rate += piece[layout.HOURS] / hours * _tangent(population, piece, held, mean_c)
     rate *= eur
     hull = _hull(soc, rate)
     knots = _knots(soc, hull)
@@ -404,7 +404,7 @@ def cost_of_life(
     eur = worth.eur_per_capacity
     hours = after.outside_h - population.outside_h
     passed = float(np.broadcast_to(np.asarray(step_h, dtype=np.float64), cells.shape[1:]).sum())
-    still_open = after.piece[:, kernel.HOURS] - population.piece[:, kernel.HOURS]
+    still_open = (after.piece - population.piece)[:, [layout.HOURS, layout.GAP]].sum(axis=1)
     counted = np.maximum(passed - still_open, 1e-9)
     return LifeCost(
         eur=loss * eur,
@@ -428,7 +428,7 @@ def _pieces(population: Population, worth: Worth, day: Day, soc: Floats) -> Floa
     cuts = [0]
     through, last = 0.0, 0.0
     for n, move in enumerate(moves.tolist()):
-        if move * last < 0.0 and through > 2.0 * kernel.PIECE_EFC:
+        if move * last < 0.0 and through > 2.0 * layout.PIECE_EFC:
             cuts.append(n)
             through = 0.0
         through += abs(move)
@@ -447,8 +447,8 @@ def _cycling(population: Population, pieces: Floats, mean: Floats | None = None)
     """Loss by the cycles of some pieces, while ``mean`` is held per hour instead of what they hold."""
     if mean is not None:
         pieces = pieces.copy()
-        pieces[:, _SUMS] = pieces[:, [kernel.HOURS]] * mean
-    return sum(_loss(population, p, swing=p[kernel.SWING]) for p in pieces)
+        pieces[:, _SUMS] = pieces[:, [layout.HOURS]] * mean
+    return sum(_loss(population, p, swing=p[layout.SWING]) for p in pieces)
 
 
 def _by_depth(population: Population, pieces: Floats, mean: Floats) -> Floats:
@@ -457,16 +457,16 @@ def _by_depth(population: Population, pieces: Floats, mean: Floats) -> Floats:
     Power is that of the pieces, so a deeper cycle takes longer.
     """
     edges = np.linspace(0.0, 1.0, SLICES + 1)
-    q = max(float(population.relative_capacity[0]), kernel.LEAST_CAPACITY)
+    q = max(float(population.relative_capacity[0]), layout.LEAST_CAPACITY)
     whole = pieces.sum(axis=0)
     day = np.tile(pieces[0], (SLICES, 1))
-    day[:, kernel.HOURS] = whole[kernel.HOURS]
-    day[:, _SUMS] = whole[kernel.HOURS] * mean
-    day[:, kernel.HIGH] = np.maximum(pieces[:, kernel.HIGH].max(), edges[1:])
-    day[:, kernel.LOW] = day[:, kernel.HIGH] - edges[1:]
+    day[:, layout.HOURS] = whole[layout.HOURS]
+    day[:, _SUMS] = whole[layout.HOURS] * mean
+    day[:, layout.HIGH] = np.maximum(pieces[:, layout.HIGH].max(), edges[1:])
+    day[:, layout.LOW] = day[:, layout.HIGH] - edges[1:]
     for place in _MOVES:
-        day[:, place] = whole[place] * 2.0 * edges[1:] / q / max(whole[kernel.SWING], 1e-9)
-    losses = [_loss(population, row, swing=row[kernel.SWING]) for row in day]
+        day[:, place] = whole[place] * 2.0 * edges[1:] / q / max(whole[layout.SWING], 1e-9)
+    losses = [_loss(population, row, swing=row[layout.SWING]) for row in day]
     hull = _hull(edges, np.array([0.0, *losses]))
     return np.maximum.accumulate(np.maximum(np.diff(hull) / np.diff(edges), 0.0))
 
@@ -479,7 +479,7 @@ def _loss(
 
 
 def _losses(population: Population, pieces: Floats, hours: float, swing: float) -> Floats:
-    q = max(float(population.relative_capacity[0]), kernel.LEAST_CAPACITY)
+    q = max(float(population.relative_capacity[0]), layout.LEAST_CAPACITY)
     loss = np.empty((1, len(pieces)))
     kernel.marginal(
         population.model.code,
@@ -501,20 +501,20 @@ def _tangent(population: Population, piece: Floats, levels: Floats, temperature_
     rests = replace(fresh(model, count), relative_capacity=np.ones(count))
     path = np.column_stack((levels, levels))
     hour = advance(rests, path, np.full(path.shape, temperature_c), np.ones(2)).piece[:, _SUMS]
-    hours = piece[kernel.HOURS]
+    hours = piece[layout.HOURS]
     moved = np.tile(piece, (2 * count + 1, 1))
     step = _NUDGE * hours
     change = step * (hour - piece[_SUMS] / hours)
     moved[1 : count + 1, _SUMS] += change
     moved[count + 1 :, _SUMS] -= change
-    loss = _losses(population, moved, hours, piece[kernel.SWING])
+    loss = _losses(population, moved, hours, piece[layout.SWING])
     return np.asarray((loss[1 : count + 1] - loss[count + 1 :]) / (2.0 * step))
 
 
 def _open(population: Population, timed: Floats) -> Floats:
     """Loss in the pieces that are still open, in all and by time alone, ``(n, 2)``."""
     result = np.zeros((len(population), 2))
-    for n in np.flatnonzero(population.piece[:, kernel.HOURS] > 0.0).tolist():
+    for n in np.flatnonzero(population.piece[:, layout.HOURS] > 0.0).tolist():
         one = replace(
             population,
             parts=population.parts[n : n + 1],
@@ -522,7 +522,8 @@ def _open(population: Population, timed: Floats) -> Floats:
             speed=population.speed[n : n + 1],
         )
         piece = population.piece[n]
-        hours, swing = piece[kernel.HOURS], piece[kernel.SWING]
+        hours = piece[layout.HOURS] + piece[layout.GAP]
+        swing = piece[layout.SWING] * hours / piece[layout.HOURS]
         result[n] = _losses(one, piece[None], hours, swing)[0], _loss(one, piece, hours=hours)
     return result
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
@@ -19,11 +21,30 @@ SAFE_MATH = {"reassoc", "contract", "arcp", "nsz"}
 _functions: list[Any] = []
 
 
-def compiled(function: Function) -> Function:
-    """The function compiled on its first call; other threads run while it does."""
+def compiled_with(*parts: ModuleType) -> Callable[[Function], Function]:
+    """Compile a function on its first call; other threads run while it does.
+
+    What is on disk is compiled anew when the file of the function changes, or one of ``parts``: the
+    modules whose functions are inlined in it.
+    """
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SAFE_MATH}
-    _functions.append(numba.njit(cache=True, **settings)(function))
-    return cast(Function, _functions[-1])
+
+    def prepared(function: Function) -> Function:
+        made = numba.njit(cache=True, **settings)(function)
+        _functions.append(made)
+        changed = max((Path(part.__file__ or "").stat().st_mtime for part in parts), default=0.0)
+        name = f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}-*.nbi"
+        for index in Path(made.stats.cache_path).glob(name) if parts else ():
+            if index.stat().st_mtime < changed:
+                index.unlink(missing_ok=True)
+        return cast(Function, made)
+
+    return prepared
+
+
+def compiled(function: Function) -> Function:
+    """:func:`compiled_with` no parts: all that is inlined is in the function's own file."""
+    return compiled_with()(function)
 
 
 def compilations() -> int:
@@ -34,7 +55,7 @@ def compilations() -> int:
 def inlined(function: Function) -> Function:
     """Like :func:`compiled`, for functions that are called from such: no call is left."""
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SAFE_MATH}
-    return cast(Function, numba.njit(inline="always", **settings)(function))
+    return cast(Function, numba.njit(forceinline=True, **settings)(function))
 
 
 def _bit_scan(name: str) -> Any:
@@ -51,3 +72,21 @@ def _bit_scan(name: str) -> Any:
 
 trailing_zeros = _bit_scan("cttz")
 leading_zeros = _bit_scan("ctlz")
+
+
+def _reinterpreted(source: Any, target: Any) -> Any:
+    """The same bits as another type."""
+
+    def typed(typing_context: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], context.get_value_type(target))
+
+        return target(source), generate
+
+    return intrinsic(typed)
+
+
+bits_of = _reinterpreted(types.float64, types.int64)
+number_of = _reinterpreted(types.int64, types.float64)
+single_bits_of = _reinterpreted(types.float32, types.int32)
+single_of = _reinterpreted(types.int32, types.float32)

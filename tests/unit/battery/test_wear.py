@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from benchmarks.wear import year
 
-from gridleaf.battery.ageing import MODELS, Model, advance, fresh, kernel, model
+from gridleaf.battery.ageing import MODELS, Model, advance, fresh, layout, model
 from gridleaf.battery.pack import named
 from gridleaf.battery.wear import Day, Worth, cost_of_life, marginal, usual_day, worn
 
@@ -98,7 +98,7 @@ def test_holding_charge_costs_an_old_pack_less_than_a_new_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", [m for m in MODELS if m.code != kernel.NMC_DENSO], ids=lambda cell: cell.name
+    "cell", [m for m in MODELS if m.code != layout.NMC_DENSO], ids=lambda cell: cell.name
 )
 def test_heat_makes_holding_charge_dearer(cell: Model) -> None:
     population = worn(cell, 0.9)

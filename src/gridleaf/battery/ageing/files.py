@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gridleaf.battery.ageing import kernel
+from gridleaf.battery.ageing import layout
 from gridleaf.battery.ageing.life import History
 from gridleaf.domain.errors import ConfigError
 
@@ -114,7 +114,7 @@ def _check_soc(path: Path, lines: Sequence[int], soc: np.ndarray) -> None:
 
 
 def _check_temperature(path: Path, lines: Sequence[int], temperature_c: np.ndarray) -> None:
-    least, most = kernel.COLDEST_C, kernel.HOTTEST_C
+    least, most = layout.COLDEST_C, layout.HOTTEST_C
     wrong = np.flatnonzero((temperature_c < least) | (temperature_c > most))
     if len(wrong):
         at = wrong[0]

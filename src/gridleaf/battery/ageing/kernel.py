@@ -1,696 +1,362 @@
-"""Carrying cells forward, compiled: pieces of history, the laws of growth, the rates of cycling.
+"""Carrying cells forward, compiled: pieces of history and their sums.
 
 A history is cut into *pieces*: at the first turning point after more than one equivalent full cycle
 (EFC), otherwise at the first sample after more than a day. A day's piece so begins a little later in
 each day than the last one did. Within a piece the swings of SoC are divided by the cell's capacity
-when the piece began, because a worn cell swings deeper for the same energy. What the piece did is kept
-as sums (:data:`HOURS` and what follows), and becomes an increment of the parts when it ends.
+when the piece began, because a worn cell swings deeper for the same energy. The step from one piece to
+the next belongs to neither and counts as if it were like the later one, as in the implementation that the
+models were published with. What a piece did is kept as sums (:data:`~gridleaf.battery.ageing.layout.HOURS` and what follows), and becomes an increment of the
+parts when it ends (:mod:`~gridleaf.battery.ageing.laws`). Rates that time sets come from
+:mod:`~gridleaf.battery.ageing.tables`.
 
-The growth of a part from where it stands is exact, whatever the length of the piece, and holds at
-nought: a published model that is integrated by tangents explodes or ends in NaN where rates change.
-
-Rates that time sets come from a table; those that cycling sets are evaluated at the two temperatures
-which have the piece's mean, variance and skewness (a two-point Gauss rule of its own temperatures).
-
-All that is compiled together is in this one file: what is kept on disk is compiled anew when its own
-file changes, but not when one changes that it calls into.
+:data:`~gridleaf.battery.ageing.layout.LANES` cells are worked on beside each other. A quantity is a row
+of ``b``, and every loop over lanes is without branches, so that it becomes vector code: ``b`` is made
+where it is used, because only then does the compiler know that its rows are apart.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from gridleaf.battery.ageing.stress import FIRST_KNOT, GAS, KELVIN, KNOT
-from gridleaf.domain.compiled import compiled, inlined
-
-NMC_B1: Final = 0
-NMC_B2: Final = 1
-NMC_A: Final = 2
-LTO: Final = 3
-LEAF: Final = 4
-LFP_PRISMATIC: Final = 5
-LFP_SONY: Final = 6
-NCA_PANASONIC: Final = 7
-NMC_MJ1: Final = 8
-NMC_KOKAM: Final = 9
-NMC_SANYO: Final = 10
-NMC_DENSO: Final = 11
-NCA_SONY: Final = 12
-NMC_M50: Final = 13
-
-PARTS: Final = 5
-"""No model has more parts."""
-NO_PART: Final = 0.0
-POWER: Final = 1.0
-SIGMOID: Final = 2.0
-DAYS: Final = 0.0
-EFC: Final = 1.0
-LAW: Final = 0
-ALONG: Final = 1
-UNIT: Final = 2
-K: Final = 3
-P: Final = 4
-END: Final = 5
-ON_CAPACITY: Final = 6
-ON_RESISTANCE: Final = 7
-LAW_COLUMNS: Final = 8
-
-ANCHOR: Final = 0
-SOC: Final = 1
-TEMPERATURE: Final = 2
-DIRECTION: Final = 3
-THROUGHPUT: Final = 4
-LOW: Final = 5
-HIGH: Final = 6
-HOURS: Final = 7
-SWING: Final = 8
-CHARGED: Final = 9
-CHARGING_H: Final = 10
-DISCHARGED: Final = 11
-DISCHARGING_H: Final = 12
-SUM_SOC: Final = 13
-SUM_T: Final = 14
-SUM_T2: Final = 15
-SUM_T3: Final = 16
-SUM_CUBE: Final = 17
-SUM_U: Final = 17
-SUM_U2: Final = 18
-SUM_U3: Final = 19
-SUM_V: Final = 20
-SUM_V2: Final = 21
-OUT_H: Final = 22
-SUM_RATE: Final = 23
-RATE: Final = 26
-PIECE: Final = 29
-UNKNOWN: Final = -1.0
-"""A piece is a row of these: where it began, its last sample, sums over its time [h], the last rates.
-
-``ANCHOR`` is UNKNOWN before the first sample. ``ANCHOR``, ``SOC``, ``LOW``, ``HIGH`` and ``THROUGHPUT``
-are of SoC as it came, the rest of scaled SoC. Temperatures are [°C], their sums around 25 °C. ``CUBE``
-is of SoC around a half; ``U`` and ``V`` are SoC and its root over the cube of temperature. ``OUT_H``:
-hours at which temperature is outside the fitted range.
-"""
-
-ANY: Final = 0
-OUT_TEMPERATURE: Final = 1
-OUT_SOC: Final = 2
-OUT_CHARGE: Final = 3
-OUT_DISCHARGE: Final = 4
-OUT_DEPTH: Final = 5
-OUT_RATE: Final = 6
-REASONS: Final = 7
-TINY: Final = 1e-6
-"""So little over a limit is rounding."""
-SHALLOW: Final = 1e-3
-"""A swing below this is rest and has no depth."""
-
-PIECE_H: Final = 24.0
-PIECE_EFC: Final = 1.0
-RESTING_C: Final = 0.01
-"""Slower than this is rest [1/h]."""
-LEAST_CAPACITY: Final = 0.05
-"""Below this a cell is dead: its swings are divided by no less."""
-
-TABLE_RATES: Final = 3
-LOW_CELLS: Final = 8
-FINE_CELLS: Final = 48
-EVEN_CELLS: Final = 49
-SOC_CELLS: Final = 8 + 48 + 49
-FINE: Final = KNOT / 8.0
-EVEN_FROM: Final = FIRST_KNOT + 6.0 * KNOT
-COLDEST_C: Final = -50.0
-HOTTEST_C: Final = 90.0
-CELL_C: Final = 2.0
-TEMPERATURE_CELLS: Final = 70
-COEFFICIENTS: Final = 16
-"""The table of rates over SoC: by its root up to :data:`FIRST_KNOT`, where an anode empties; then eight
-cells, and from :data:`EVEN_FROM` one cell, between each two knots of an open-circuit voltage."""
-
-
-# -- growth --
+from gridleaf.battery.ageing import laws as growth
+from gridleaf.battery.ageing import layout as at
+from gridleaf.battery.ageing.laws import grow, scaled, set_rates, stresses, total
+from gridleaf.battery.ageing.stress import KELVIN
+from gridleaf.domain import vector
+from gridleaf.domain.compiled import compiled, compiled_with, inlined
+from gridleaf.domain.vector import exp_roughly
 
 
 @inlined
-def _longer(e: float, p: float) -> Any:
-    """``(1 + e)**p``, most often for a small ``e``."""
-    if e > 0.01:
-        return (1.0 + e) ** p
-    return 1.0 + p * e * (
-        1.0
-        + (p - 1.0)
-        / 2.0
-        * e
-        * (1.0 + (p - 2.0) / 3.0 * e * (1.0 + (p - 3.0) / 4.0 * e * (1.0 + (p - 4.0) / 5.0 * e)))
-    )
-
-
-@inlined
-def _grow(law: float, y: float, k: float, p: float, end: float, dx: float) -> Any:
-    """A part after ``dx`` more, from the place on its law where it stands.
-
-    A negative ``k`` leads along the mirrored law: back to nought first, where the part stands above.
-    """
-    if dx <= 0.0:
-        return y
-    if law == POWER:
-        if p == 1.0:
-            return y + k * dx
-        if k == 0.0:
-            return y
-        if y == 0.0:
-            return k * dx**p
-        stood = abs(y / k) ** (1.0 / p)
-        if y * k < 0.0:
-            return k * (dx - stood) ** p if dx > stood else -k * (stood - dx) ** p
-        return k * (stood + dx) ** p if stood < dx else y * _longer(dx / stood, p)
-    if k <= 0.0 or p <= 0.0 or y >= end:
-        return y
-    if y <= 0.0:
-        return end * math.tanh(0.5 * (k * dx) ** p)
-    z = 2.0 * math.atanh(y / end)
-    stood = z ** (1.0 / p) / k
-    if stood < dx:
-        return end * math.tanh(0.5 * (k * (stood + dx)) ** p)
-    return end * math.tanh(0.5 * z * _longer(dx / stood, p))
-
-
-@inlined
-def _capacity(code: int, laws: Any, y: Any) -> Any:
-    if code == NMC_KOKAM:
-        return min(1.0 - y[0] - y[1], 1.01 - y[2])
-    q = 1.0
-    for part in range(PARTS):
-        if laws[part, LAW] != NO_PART:
-            q += laws[part, ON_CAPACITY] * y[part]
-    return q
-
-
-@inlined
-def _resistance(code: int, laws: Any, y: Any) -> Any:
-    r = 1.0
-    for part in range(PARTS):
-        if laws[part, LAW] != NO_PART:
-            r += laws[part, ON_RESISTANCE] * y[part]
-    if code == NMC_KOKAM:
-        return max(r, 1.09 / max(1.01 - y[2], LEAST_CAPACITY) - 0.08)
-    return r
-
-
-# -- what cycling sets --
-
-
-@inlined
-def _arrhenius(energy: float, t: float) -> Any:
-    return math.exp(-energy / GAS * (1.0 / t - 1.0 / 298.15))
-
-
-@inlined
-def _cycling(code: int, t: float, depth: float, c: float, c_out: float) -> Any:
-    """Rate of loss per throughput at one temperature [K] (models with one such rate)."""
-    n = t / (KELVIN + 35.0)
-    if code == NMC_B1:
-        return 0.844 * (depth * depth * n**3 * math.sqrt(c)) ** 0.458
-    if code == NMC_B2:
-        x = depth * math.sqrt(c)
-        if x <= 0.0:
-            return 0.0
-        return 2.2e9 * math.exp(11.9 * math.log(x / n**3) - 35.7 * x / n**2 + 13.7 * x * x / n**3)
-    if code == NMC_A:
-        root = math.sqrt(depth)
-        return abs(
-            0.0267
-            + 1.64 * n**3 * root
-            + 0.011 * math.exp(c * c / math.sqrt(n))
-            - 0.44 * math.exp(root * n * n * math.sqrt(c))
-        )
-    if code == LTO:
-        return (1.29 + 7.83e-5 * c + 4.02 * depth**3) * math.exp(-8.33 * (KELVIN + 45.0) / t)
-    if code == LFP_PRISMATIC:
-        return (4.38e-8 + 1.55e-8 * depth + 1.68e-7 * c) * (
-            math.exp(2190.0 / t) + math.exp(-1.55e5 / t)
-        )
-    if code == NCA_PANASONIC:
-        return (1.86e-6 + 4.74e-11 * c + 1.77e-4 * depth) * (
-            math.exp(3.34e-11 / t) + math.exp(-2.81e-9 / t)
-        )
-    if code == NMC_MJ1:
-        return (1.77e-7 + 8.08e-13 * c + 2.21e-7 * depth) * (
-            math.exp(2250.0 / t) + math.exp(-11400.0 / t)
-        )
-    if code == NMC_KOKAM:
-        return 3.80e3 * math.exp(-18.4 / n + 1.04 * math.exp(depth * depth))
-    if code == NMC_M50:
-        return 0.181235015387132 * math.exp(
-            -0.123779206033993 * c_out**3 + 1.24459541295018 * n**3 * math.sqrt(c_out)
-        )
-    return 0.0
-
-
-@inlined
-def _nca_exponent(
-    t: float, depth: float, c_in: float, c_out: float, low: float, high: float
-) -> Any:
-    n = t / (KELVIN + 45.0)
-    root = math.sqrt(depth)
-    return abs(
-        0.422
-        + 2.64 * math.exp(c_out * math.sqrt(high) / n**3)
-        + 0.00627 * math.exp(root * math.sqrt(c_in) * n**3 * low * low)
-        - 0.0342 * n * n * low
-        + 1.29 * root * math.sqrt(c_out * c_in) / n
-        - 2.14 * math.exp(root * c_in**3 * n * math.sqrt(c_out))
-    )
-
-
-@inlined
-def _skewed(x: float, skew: float, width: float) -> Any:
-    u = (x - 0.5) / width
-    density = math.exp(-0.5 * u * u) / math.sqrt(2.0 * math.pi)
-    return 2.0 * density * 0.5 * math.erfc(-skew * u / math.sqrt(2.0))
-
-
-@inlined
-def _nodes(mean: float, square: float, cube: float) -> tuple[float, float, float]:
-    """Two places and the weight of the first that share three moments."""
-    variance = square - mean * mean
-    if variance < 1e-6 * (mean * mean + 1e-3):
-        return mean, mean, 0.5
-    skew = (cube - 3.0 * mean * square + 2.0 * mean**3) / variance
-    half = math.sqrt(variance + 0.25 * skew * skew)
-    first, second = 0.5 * skew - half, 0.5 * skew + half
-    return mean + first, mean + second, second / (second - first)
-
-
-@inlined
-def _scaled(soc: float, anchor: float, q: float) -> Any:
-    return min(max(anchor + (soc - anchor) / q, 0.0), 1.0)
-
-
-@inlined
-def _rates(code: int, piece: Any, laws: Any, q: float, rates: Any) -> Any:
-    """Fill in what the history sets of ``k``, ``p`` and ``end``; True where a rate was limited."""
-    h = piece[HOURS]
-    low = _scaled(piece[LOW], piece[ANCHOR], q)
-    high = _scaled(piece[HIGH], piece[ANCHOR], q)
-    depth = high - low
-    c = q * (piece[CHARGED] + piece[DISCHARGED]) / h
-    c_in = q * piece[CHARGED] / piece[CHARGING_H] if piece[CHARGING_H] > 0.0 else 0.0
-    c_out = q * piece[DISCHARGED] / piece[DISCHARGING_H] if piece[DISCHARGING_H] > 0.0 else 0.0
-    soc = piece[SUM_SOC] / h
-    cold, hot, share = _nodes(piece[SUM_T] / h, piece[SUM_T2] / h, piece[SUM_T3] / h)
-    cold += KELVIN + 25.0
-    hot += KELVIN + 25.0
-    mean_t = piece[SUM_T] / h + KELVIN + 25.0
-    limited = False
-    for part in range(PARTS):
-        rates[part, 0] = laws[part, K]
-        rates[part, 1] = laws[part, P]
-        rates[part, 2] = laws[part, END]
-    first = piece[SUM_RATE] / h
-    second = piece[SUM_RATE + 1] / h
-    third = piece[SUM_RATE + 2] / h
-    rates[0, 0] = first
-    if code == LEAF:
-        return False
-    if code == LFP_SONY:
-        rates[0, 0] = laws[0, K]
-        rates[0, 1] = second
-        rates[0, 2] = first
-        slope = abs(
-            -6.81260579372875e-6
-            + 2.59615973160844e-5 * depth
-            + 2.11559710307295e-6 * math.exp(depth * depth * c**3)
-        )
-        rates[1, 0] = slope ** laws[1, P]
-        busy = 0.5 * q * piece[SWING] > 3.0 * h / 24.0
-        rates[2, 2] = (
-            third
-            * _skewed(depth, -3.80744333129564, 1.16126260428210)
-            * math.tanh(0.5 * 25.4130804598602 * depth)
-            if busy
-            else 0.0
-        )
-        warm = share * _arrhenius(71827.0, cold) + (1.0 - share) * _arrhenius(71827.0, hot)
-        rates[3, 0] = 86400.0 * 3.4194e-10 * warm * (1.5604 - 3.3903 * piece[SUM_CUBE] / h)
-        rates[4, 0] = (0.0021 - 0.002 * c) * (6.8477 * (depth - 0.5) ** 3 + 0.91882)
-        return False
-    if code == NMC_SANYO:
-        v = math.sqrt(third)
-        rates[1, 0] = 7.348e-3 * (v - 3.667) ** 2 + 7.6e-4 + 4.081e-3 * depth
-        rates[2, 0] = second
-        rates[3, 0] = 2.153e-4 * (v - 3.725) ** 2 - 1.521e-5 + 2.798e-4 * depth
-        return False
-    if code == NMC_DENSO:
-        stress = math.sqrt(depth * (c_in if c_in > 0.0 else c))
-        k = _arrhenius(37000.0, mean_t) * (
-            -1.97e-4
-            + 0.0101 * soc
-            - 0.0157 * soc**2
-            + 0.00835 * soc**3
-            - 4.06e-6 * soc * mean_t
-            + 3.32e-5 * max(0.0, mean_t - 328.15)
-        )
-        per_cycle = (
-            max(0.0, 3.24 * _arrhenius(-58000.0, mean_t) * stress * (1.0 + 2.1 * soc) - 0.099)
-            + 1.44 * _arrhenius(-13000.0, mean_t) * depth**6
-        )
-        rates[0, 0] = k
-        rates[1, 0] = 0.985 * k * per_cycle
-        return k <= 0.0
-    if code == NCA_SONY:
-        rates[0, 0] = laws[0, K]
-        rates[0, 1] = second
-        rates[0, 2] = first
-        a = math.sqrt(c_in)
-        left, right, weight = _nodes(piece[SUM_U] / h, piece[SUM_U2] / h, piece[SUM_U3] / h)
-        v = piece[SUM_V] / h
-        wide = math.sqrt(max(0.0, piece[SUM_V2] / h - v * v))
-        end = (
-            5.49
-            - 64.9 * a * piece[SUM_U] / h
-            + 21.3 * (weight * math.exp(a * left) + (1.0 - weight) * math.exp(a * right))
-            + 8.01e-4 * math.exp(c_out * v) * math.cosh(c_out * wide)
-        )
-        limited = end < 0.15
-        rates[1, 2] = max(0.15, end)
-        rates[1, 1] = share * _nca_exponent(cold, depth, c_in, c_out, low, high) + (
-            1.0 - share
-        ) * _nca_exponent(hot, depth, c_in, c_out, low, high)
-        return limited
-    k = share * _cycling(code, cold, depth, c, c_out) + (1.0 - share) * _cycling(
-        code, hot, depth, c, c_out
-    )
-    if code == LTO:
-        rates[1, 0] = second
-        rates[2, 0] = k
-        return False
-    rates[1, 0] = k
-    if code == NMC_KOKAM:
-        slowness = 1e4 + 153.0 * (mean_t - KELVIN - 55.0) * depth * soc / 0.6
-        limited = slowness <= 0.0
-        rates[2, 0] = 0.0 if limited else 1.0 / slowness
-        rates[3, 0] = 0.0570 * first
-        rates[4, 0] = 4.87 * k
-    return limited or first <= 0.0
-
-
-@inlined
-def _step(code: int, laws: Any, rates: Any, y: Any, days: float, efc: float) -> None:
-    for part in range(PARTS):
-        if laws[part, LAW] != NO_PART:
-            dx = (efc if laws[part, ALONG] == EFC else days) / laws[part, UNIT]
-            y[part] = _grow(
-                laws[part, LAW], y[part], rates[part, 0], rates[part, 1], rates[part, 2], dx
-            )
-
-
-# -- along a history --
-
-
-@inlined
-def _count(piece: Any, limits: Any, q: float, limited: bool, outside: Any) -> None:
+def _count(b: Any, limits: Any, first: int, count: int) -> None:
     """Count the hours of a piece that is outside the fitted range, by reason."""
-    h = piece[HOURS]
-    low = _scaled(piece[LOW], piece[ANCHOR], q)
-    high = _scaled(piece[HIGH], piece[ANCHOR], q)
-    depth = high - low
-    wrong = limited
-    if limited:
-        outside[OUT_RATE] += h
-    if piece[OUT_H] > 0.0:
-        outside[OUT_TEMPERATURE] += h
-        wrong = True
-    if depth > SHALLOW and (depth < limits[2] - TINY or depth > limits[3] + TINY):
-        outside[OUT_DEPTH] += h
-        wrong = True
-    if low < limits[4] - TINY or high > limits[5] + TINY:
-        outside[OUT_SOC] += h
-        wrong = True
-    if q * piece[CHARGED] > (limits[6] + TINY) * piece[CHARGING_H]:
-        outside[OUT_CHARGE] += h
-        wrong = True
-    if q * piece[DISCHARGED] > (limits[7] + TINY) * piece[DISCHARGING_H]:
-        outside[OUT_DISCHARGE] += h
-        wrong = True
-    if wrong:
-        outside[ANY] += h
+    for j in range(count):
+        i = first + j
+        h, q = b[at.HOURS, i] + b[at.GAP, i], max(b[at.CAPACITY, i], at.LEAST_CAPACITY)
+        low, high, depth = b[at.BOTTOM, i], b[at.TOP, i], b[at.DEPTH, i]
+        rate = h if b[at.LIMITED, i] > 0.0 else 0.0
+        heat = h if b[at.OUT_H, i] > 0.0 else 0.0
+        shallow_or_deep = (depth < limits[2] - at.TINY) | (depth > limits[3] + at.TINY)
+        swing = h if (depth > at.SHALLOW) & shallow_or_deep else 0.0
+        level = h if (low < limits[4] - at.TINY) | (high > limits[5] + at.TINY) else 0.0
+        fast = h if q * b[at.CHARGED, i] > (limits[6] + at.TINY) * b[at.CHARGING_H, i] else 0.0
+        strong = (
+            h if q * b[at.DISCHARGED, i] > (limits[7] + at.TINY) * b[at.DISCHARGING_H, i] else 0.0
+        )
+        b[at.OUTSIDE_AT + at.OUT_RATE, i] += rate
+        b[at.OUTSIDE_AT + at.OUT_TEMPERATURE, i] += heat
+        b[at.OUTSIDE_AT + at.OUT_DEPTH, i] += swing
+        b[at.OUTSIDE_AT + at.OUT_SOC, i] += level
+        b[at.OUTSIDE_AT + at.OUT_CHARGE, i] += fast
+        b[at.OUTSIDE_AT + at.OUT_DISCHARGE, i] += strong
+        b[at.OUTSIDE_AT + at.ANY, i] += max(rate, heat, swing, level, fast, strong)
 
 
 @inlined
-def _cubic(m: Any, x: Any, w: Any) -> Any:
-    a = m[0] + x * (m[4] + x * (m[8] + x * m[12]))
-    b = m[1] + x * (m[5] + x * (m[9] + x * m[13]))
-    c = m[2] + x * (m[6] + x * (m[10] + x * m[14]))
-    d = m[3] + x * (m[7] + x * (m[11] + x * m[15]))
-    return a + w * (b + w * (c + w * d))
+def _polynomial(c: Any, row: int, x: Any) -> Any:
+    """By Estrin's scheme: no long chain of sums that wait for each other."""
+    x2 = x * x
+    x4 = x2 * x2
+    low = c[row, 0] + x * c[row, 1] + x2 * (c[row, 2] + x * c[row, 3])
+    middle = c[row, 4] + x * c[row, 5] + x2 * (c[row, 6] + x * c[row, 7])
+    high = c[row, 8] + x * c[row, 9] + x2 * c[row, 10]
+    return low + x4 * (middle + x4 * high)
 
 
 @inlined
-def _cell(soc: float) -> Any:
-    """Place of a SoC in the table: its cell, and how far through it."""
-    if soc >= EVEN_FROM:
-        return LOW_CELLS + FINE_CELLS + (soc - EVEN_FROM) * (1.0 / KNOT)
-    if soc >= FIRST_KNOT:
-        return LOW_CELLS + (soc - FIRST_KNOT) * (1.0 / FINE)
-    return LOW_CELLS * math.sqrt(soc / FIRST_KNOT)
+def _locate(b: Any, rough: Any, cells: Any, first: int, count: int) -> None:
+    """Where the last sample is in the table of rates."""
+    for j in range(count):
+        i = first + j
+        x = math.sqrt(b[at.SCALED, i]) * at.SOC_CELLS
+        cell = min(np.int32(x), at.SOC_CELLS - 1)
+        cells[i] = cell
+        rough[at.FRACTION, i] = x - cell
+        rough[at.WARMTH, i] = (b[at.TEMPERATURE, i] - at.MIDDLE_C) * (1.0 / at.REACH_C)
 
 
 @inlined
-def _look_up(table: Any, soc: float, temperature_c: float, rate: int) -> float:
-    """A rate at one place."""
-    x = _cell(soc)
-    w = min((temperature_c - COLDEST_C) * (1.0 / CELL_C), TEMPERATURE_CELLS - 1e-9)
-    i, j = int(x), int(w)
-    place = i * TEMPERATURE_CELLS + j
-    return float(_cubic(table[rate, place], np.float32(x - i), np.float32(w - j)))
+def _time_rates(
+    b: Any,
+    rough: Any,
+    cells: Any,
+    shape: Any,
+    over_soc: Any,
+    over_temperature: Any,
+    half: float,
+    first: int,
+    count: int,
+) -> None:
+    """Add the rates that time sets, at the last sample and at this one, ``half`` a step each."""
+    rates, product = shape.shape[0], 0
+    for rate in range(rates):
+        products = shape[rate, 0]
+        for place in range(products):
+            for j in range(count):
+                i = first + j
+                low = over_soc[product + place, cells[i], 0]
+                rise = over_soc[product + place, cells[i], 1]
+                rough[at.PRODUCT + place, i] = low + rough[at.FRACTION, i] * rise
+        if shape[rate, 1] == at.OF_SOC:
+            for j in range(count):
+                i = first + j
+                now = rough[at.PRODUCT, i]
+                b[at.SUM_RATE + rate, i] += half * (b[at.RATE + rate, i] + now)
+                b[at.RATE + rate, i] = now
+        elif products == 1 and shape[rate, 1] == at.EXPONENTIAL:
+            for j in range(count):
+                i = first + j
+                x = rough[at.WARMTH, i]
+                slope = rough[at.PRODUCT, i] * _polynomial(over_temperature, rates + product, x)
+                now = exp_roughly(_polynomial(over_temperature, rate, x) + slope)
+                b[at.SUM_RATE + rate, i] += half * (b[at.RATE + rate, i] + now)
+                b[at.RATE + rate, i] = now
+        else:
+            for j in range(count):
+                i = first + j
+                rough[at.TOTAL, i] = _polynomial(over_temperature, rate, rough[at.WARMTH, i])
+            for place in range(products):
+                for j in range(count):
+                    i = first + j
+                    slope = _polynomial(
+                        over_temperature, rates + product + place, rough[at.WARMTH, i]
+                    )
+                    rough[at.TOTAL, i] += rough[at.PRODUCT + place, i] * slope
+            if shape[rate, 1] == at.EXPONENTIAL:
+                for j in range(count):
+                    rough[at.TOTAL, first + j] = exp_roughly(rough[at.TOTAL, first + j])
+            for j in range(count):
+                i = first + j
+                now = rough[at.TOTAL, i]
+                b[at.SUM_RATE + rate, i] += half * (b[at.RATE + rate, i] + now)
+                b[at.RATE + rate, i] = now
+        product += products
 
 
-@compiled
+@inlined
+def _load(b: Any, row: int, values: Any, cell: int, count: int) -> None:
+    for place in range(values.shape[0]):
+        for i in range(count):
+            b[row + place, i] = values[place, cell + i]
+
+
+@inlined
+def _keep(b: Any, row: int, values: Any, cell: int, count: int) -> None:
+    for place in range(values.shape[0]):
+        for i in range(count):
+            values[place, cell + i] = b[row + place, i]
+
+
+@inlined
+def _look(b: Any, soc: Any, temperature_c: Any, cell: int, sample: int, lanes: int) -> Any:
+    """Take the next samples: how many pieces end before them, and which (``ENDED``)."""
+    ended = 0
+    for i in range(lanes):
+        now = soc[cell + i, sample]
+        b[at.NEXT_SOC, i] = now
+        turns = (now - b[at.SOC, i]) * b[at.DIRECTION, i] < 0.0
+        h = b[at.HOURS, i]
+        over = ((h > 0.0) & (h + b[at.GAP, i] > at.PIECE_H + at.TINY)) | (
+            (b[at.THROUGHPUT, i] > 2.0 * at.PIECE_EFC) & turns
+        )
+        b[at.ENDED, i] = 1.0 if over else 0.0
+        ended += 1 if over else 0
+    for i in range(lanes):
+        b[at.NEXT_T, i] = temperature_c[cell + i, sample]
+    return ended
+
+
+@inlined
+def _add(code: int, b: Any, limits: Any, h: float, lanes: int) -> None:
+    """One step more, to the next sample: both ends of it weigh half."""
+    half, rest = 0.5 * h, at.RESTING_C * h
+    cold, hot = limits[0] - at.TINY, limits[1] + at.TINY
+    if code == at.NCA_SONY:
+        _stretch(b, half, lanes)
+    for i in range(lanes):
+        soc = b[at.NEXT_SOC, i]
+        change = soc - b[at.SOC, i]
+        b[at.SOC, i] = soc
+        b[at.THROUGHPUT, i] += abs(change)
+        b[at.DIRECTION, i] = change if change != 0.0 else b[at.DIRECTION, i]
+        b[at.LOW, i] = soc if soc < b[at.LOW, i] else b[at.LOW, i]
+        b[at.HIGH, i] = soc if soc > b[at.HIGH, i] else b[at.HIGH, i]
+        before, now = b[at.SCALED, i], scaled(soc, b[at.ANCHOR, i], b[at.WORN, i])
+        b[at.SCALED, i] = now
+        moved = now - before
+        up, down = moved > rest, moved < -rest
+        fast = abs(moved) if up | down else 0.0
+        b[at.FIRST, i] = fast if b[at.HOURS, i] == 0.0 else b[at.FIRST, i]
+        b[at.LAST, i] = fast
+        b[at.HOURS, i] += h
+        b[at.SWING, i] += abs(moved)
+        b[at.CHARGED, i] += moved if up else 0.0
+        b[at.CHARGING_H, i] += h if up else 0.0
+        b[at.DISCHARGED, i] -= moved if down else 0.0
+        b[at.DISCHARGING_H, i] += h if down else 0.0
+        b[at.SUM_SOC, i] += half * (before + now)
+        if code == at.LFP_SONY:
+            a, z = before - 0.5, now - 0.5
+            b[at.SUM_CUBE, i] += half * (a * a * a + z * z * z)
+    for i in range(lanes):
+        t = b[at.NEXT_T, i]
+        a, z = b[at.TEMPERATURE, i] - 25.0, t - 25.0
+        a2, z2 = a * a, z * z
+        b[at.TEMPERATURE, i] = t
+        b[at.SUM_T, i] += half * (a + z)
+        b[at.SUM_T2, i] += half * (a2 + z2)
+        b[at.SUM_T3, i] += half * (a2 * a + z2 * z)
+        b[at.OUT_H, i] += h if (t < cold) | (t > hot) else 0.0
+
+
+@inlined
+def _stretch(b: Any, half: float, lanes: int) -> None:
+    """The sums over SoC and the cube of temperature that one model needs."""
+    for i in range(lanes):
+        now = scaled(b[at.NEXT_SOC, i], b[at.ANCHOR, i], b[at.WORN, i])
+        x = (KELVIN + 45.0) / (b[at.TEMPERATURE, i] + KELVIN)
+        z = (KELVIN + 45.0) / (b[at.NEXT_T, i] + KELVIN)
+        x, z = x * x * x, z * z * z
+        v, w = math.sqrt(b[at.SCALED, i]) * x, math.sqrt(now) * z
+        b[at.SUM_V, i] += half * (v + w)
+        b[at.SUM_V2, i] += half * (v * v + w * w)
+        v, w = b[at.SCALED, i] * x, now * z
+        b[at.SUM_U, i] += half * (v + w)
+        b[at.SUM_U2, i] += half * (v * v + w * w)
+        b[at.SUM_U3, i] += half * (v * v * v + w * w * w)
+
+
+@inlined
+def _end(code: int, laws: Any, limits: Any, b: Any, first: int, count: int) -> None:
+    """A piece ends: the cell grows by it, and by the hours before it as if they were like it."""
+    stresses(b, first, count)
+    for j in range(count):
+        i = first + j
+        h = b[at.HOURS, i] + b[at.GAP, i]
+        seen = 0.5 * max(b[at.CAPACITY, i], at.LEAST_CAPACITY) * b[at.SWING, i]
+        full = seen * h / b[at.HOURS, i]
+        b[at.CYCLES_SEEN, i] = seen
+        b[at.CYCLES, i] = b[at.SPEED, i] * full
+        b[at.DT, i] = b[at.SPEED, i] * h / 24.0
+        b[at.FULL, i] += full
+    set_rates(code, laws, b, first, count)
+    _count(b, limits, first, count)
+    grow(laws, b, first, count)
+    total(code, laws, b, first, count)
+    for j in range(count):
+        b[at.THROUGHPUT, first + j] = 0.0
+        b[at.WORN, first + j] = 1.0 / max(b[at.CAPACITY, first + j], at.LEAST_CAPACITY)
+
+
+@inlined
+def _begin(b: Any, h: float, first: int, count: int) -> None:
+    """The next piece begins, ``h`` hours after the last one ended."""
+    for j in range(count):
+        i = first + j
+        b[at.HOURS, i] = b[at.SWING, i] = b[at.OUT_H, i] = b[at.SUM_SOC, i] = 0.0
+        b[at.CHARGED, i] = b[at.CHARGING_H, i] = b[at.DISCHARGED, i] = b[at.DISCHARGING_H, i] = 0.0
+        b[at.SUM_T, i] = b[at.SUM_T2, i] = b[at.SUM_T3, i] = 0.0
+        b[at.SUM_U, i] = b[at.SUM_U2, i] = b[at.SUM_U3, i] = b[at.SUM_V, i] = b[at.SUM_V2, i] = 0.0
+        b[at.SUM_RATE, i] = b[at.SUM_RATE + 1, i] = b[at.SUM_RATE + 2, i] = 0.0
+        b[at.ANCHOR, i] = b[at.LOW, i] = b[at.HIGH, i] = b[at.SCALED, i] = b[at.SOC, i]
+        b[at.GAP, i] = h
+
+
+@compiled_with(growth, at, vector)
 def carry(
     code: int,
     laws: Any,
     limits: Any,
-    table: Any,
-    rates_of: int,
+    shape: Any,
+    over_soc: Any,
+    over_temperature: Any,
     hours: Any,
     soc: Any,
     temperature_c: Any,
     speed: Any,
-    piece_in: Any,
-    y: Any,
+    pieces: Any,
+    parts: Any,
     outside: Any,
-    capacity: Any,
-    resistance: Any,
-    efc: Any,
-    piece_out: Any,
+    totals: Any,
 ) -> None:
-    """Carry cells (rows) over samples (columns) that end steps of ``hours``; the last arrays change.
+    """Carry cells over samples that end steps of ``hours``; the last four arrays change.
 
-    A cell whose ``ANCHOR`` is UNKNOWN begins at its first sample, which then is no step.
+    ``soc`` and ``temperature_c`` are (cells, samples), the last four (rows, cells); ``totals`` are
+    capacity, resistance and full cycles. Cells whose ``ANCHOR`` is at.UNKNOWN begin at
+    their first sample: all do, or none.
     """
-    steps = soc.shape[1]
-    rates = np.empty((PARTS, 3))
-    scaled = np.empty(steps + 1)
-    warm = np.empty(steps + 1)
-    clock = np.cumsum(hours) - hours
-    for n in range(soc.shape[0]):
-        p = piece_out[n]
-        p[:] = piece_in[n]
-        begin = 0
-        if p[ANCHOR] == UNKNOWN:
-            begin = 1
-            p[ANCHOR] = p[SOC] = soc[n, 0]
-            p[TEMPERATURE] = temperature_c[n, 0]
-            _begin(p, table, rates_of)
-        while begin < steps:
-            end, ended = _until(p, clock, soc[n], begin)
-            q = max(capacity[n], LEAST_CAPACITY)
-            if end > begin:
-                h, s, t = hours[begin:end], soc[n][begin:end], temperature_c[n][begin:end]
-                _extend(code, p, table, rates_of, limits, q, h, s, t, scaled, warm)
-            if ended:
-                full = 0.5 * q * p[SWING]
-                limited = _rates(code, p, laws, q, rates)
-                _count(p, limits, q, limited, outside[n])
-                _step(code, laws, rates, y[n], speed[n] * p[HOURS] / 24.0, speed[n] * full)
-                efc[n] += full
-                capacity[n] = _capacity(code, laws, y[n])
-                resistance[n] = _resistance(code, laws, y[n])
-                p[ANCHOR] = p[SOC]
-                _begin(p, table, rates_of)
-            begin = end
-
-
-@inlined
-def _begin(p: Any, table: Any, rates_of: int) -> None:
-    """A piece begins where the last one ended."""
-    p[THROUGHPUT] = 0.0
-    p[LOW] = p[HIGH] = p[ANCHOR]
-    for m in range(HOURS, RATE):
-        p[m] = 0.0
-    for rate in range(rates_of):
-        p[RATE + rate] = _look_up(table, p[ANCHOR], p[TEMPERATURE], rate)
-
-
-@inlined
-def _until(p: Any, clock: Any, soc: Any, begin: int) -> tuple[int, bool]:
-    """How many samples still belong to the piece, and whether it then ends.
-
-    ``clock`` are the hours before each step. Most pieces end by their time, and what they travel
-    is a sum; only where it may be too much is each turning point looked at.
-    """
-    steps = soc.shape[0]
-    last = PIECE_H + TINY - p[HOURS] + clock[begin]
-    end = begin
-    while end < steps and clock[end] <= last:
-        end += 1
-    s = soc[begin:end]
-    travelled = p[THROUGHPUT]
-    if end > begin:
-        travelled += abs(s[0] - p[SOC])
-    for k in range(1, end - begin):
-        travelled += abs(s[k] - s[k - 1])
-    ended = end < steps
-    if travelled > 2.0 * PIECE_EFC:
-        travelled, direction, was = p[THROUGHPUT], p[DIRECTION], p[SOC]
-        for k in range(end - begin):
-            change = s[k] - was
-            if travelled > 2.0 * PIECE_EFC and change * direction < 0.0:
-                end = begin + k
-                ended = True
-                break
-            travelled += abs(change)
-            direction = change if change != 0.0 else direction
-            was = s[k]
-    p[THROUGHPUT] = travelled
-    return end, ended
-
-
-@inlined
-def _note(p: Any, soc: Any) -> None:
-    """The last direction of SoC, its lowest and its highest."""
-    k = len(soc) - 1
-    while k > 0 and soc[k] == soc[k - 1]:
-        k -= 1
-    change = soc[k] - (soc[k - 1] if k > 0 else p[SOC])
-    if change != 0.0:
-        p[DIRECTION] = change
-    # Two chains each: a minimum has to wait for the one before it.
-    low, high = p[LOW], p[HIGH]
-    other_low, other_high = low, high
-    for k in range(len(soc) // 2):
-        a, b = soc[2 * k], soc[2 * k + 1]
-        low = a if a < low else low
-        high = a if a > high else high
-        other_low = b if b < other_low else other_low
-        other_high = b if b > other_high else other_high
-    end = soc[len(soc) - 1]
-    p[LOW] = min(low, other_low, end)
-    p[HIGH] = max(high, other_high, end)
-
-
-@inlined
-def _extend(
-    code: int,
-    p: Any,
-    table: Any,
-    rates_of: int,
-    limits: Any,
-    q: float,
-    hours: Any,
-    soc: Any,
-    temperature_c: Any,
-    scaled: Any,
-    warm: Any,
-) -> None:
-    """Some steps more: both ends of each weigh half of it."""
-    steps = len(hours)
-    _note(p, soc)
-    anchor, worn = p[ANCHOR], 1.0 / q
-    cold, hot = limits[0] - TINY - 25.0, limits[1] + TINY - 25.0
-    scaled[0] = _scaled(p[SOC], anchor, q)
-    warm[0] = p[TEMPERATURE] - 25.0
-    for k in range(steps):
-        scaled[k + 1] = min(max(anchor + (soc[k] - anchor) * worn, 0.0), 1.0)
-        warm[k + 1] = temperature_c[k] - 25.0
-    s0, s1 = scaled[:steps], scaled[1 : steps + 1]
-    t0, t1 = warm[:steps], warm[1 : steps + 1]
-    swing = charged = charging_h = discharged = discharging_h = 0.0
-    for k in range(steps):
-        h = hours[k]
-        moved = s1[k] - s0[k]
-        rest = RESTING_C * h
-        up, down = moved > rest, moved < -rest
-        swing += abs(moved)
-        charged += moved * up
-        charging_h += h * up
-        discharged -= moved * down
-        discharging_h += h * down
-    time = out = sum_s = sum_t = sum_t2 = sum_t3 = 0.0
-    for k in range(steps):
-        half = 0.5 * hours[k]
-        a, b = t0[k], t1[k]
-        time += hours[k]
-        out += hours[k] * ((b < cold) | (b > hot))
-        sum_s += half * (s0[k] + s1[k])
-        sum_t += half * (a + b)
-        sum_t2 += half * (a * a + b * b)
-        sum_t3 += half * (a * a * a + b * b * b)
-    p[HOURS] += time
-    p[OUT_H] += out
-    p[SWING] += swing
-    p[CHARGED] += charged
-    p[CHARGING_H] += charging_h
-    p[DISCHARGED] += discharged
-    p[DISCHARGING_H] += discharging_h
-    p[SUM_SOC] += sum_s
-    p[SUM_T] += sum_t
-    p[SUM_T2] += sum_t2
-    p[SUM_T3] += sum_t3
-    if code == LFP_SONY:
-        for k in range(steps):
-            a, b = scaled[k] - 0.5, scaled[k + 1] - 0.5
-            p[SUM_CUBE] += 0.5 * hours[k] * (a * a * a + b * b * b)
-    if code == NCA_SONY:
-        _stretch(p, hours, scaled, warm)
-    for rate in range(rates_of):
-        total, before = 0.0, p[RATE + rate]
-        for k in range(steps):
-            now = _look_up(table, s1[k], temperature_c[k], rate)
-            total += 0.5 * hours[k] * (before + now)
-            before = now
-        p[SUM_RATE + rate] += total
-        p[RATE + rate] = before
-    p[SOC] = soc[steps - 1]
-    p[TEMPERATURE] = temperature_c[steps - 1]
-
-
-@inlined
-def _stretch(p: Any, hours: Any, scaled: Any, warm: Any) -> None:
-    """The sums over SoC and the cube of temperature that one model needs."""
-    for k in range(len(hours)):
-        half = 0.5 * hours[k]
-        a = (KELVIN + 45.0) / (warm[k] + KELVIN + 25.0)
-        b = (KELVIN + 45.0) / (warm[k + 1] + KELVIN + 25.0)
-        a, b = a * a * a, b * b * b
-        u, w = scaled[k] * a, scaled[k + 1] * b
-        p[SUM_U] += half * (u + w)
-        p[SUM_U2] += half * (u * u + w * w)
-        p[SUM_U3] += half * (u * u * u + w * w * w)
-        u, w = math.sqrt(scaled[k]) * a, math.sqrt(scaled[k + 1]) * b
-        p[SUM_V] += half * (u + w)
-        p[SUM_V2] += half * (u * u + w * w)
+    population, samples = soc.shape
+    b = np.zeros((at.ROWS, at.LANES))
+    rough = np.zeros((at.ROUGH_ROWS, at.LANES), np.float32)
+    cells = np.zeros(at.LANES, np.int32)
+    for part in range(at.PARTS):
+        for i in range(at.LANES):
+            b[at.RATES_K + part, i] = laws[part, at.K]
+            b[at.RATES_P + part, i] = laws[part, at.P]
+            b[at.RATES_END + part, i] = laws[part, at.END]
+    for block in range((population + at.LANES - 1) // at.LANES):
+        cell = block * at.LANES
+        lanes = min(at.LANES, population - cell)
+        _load(b, 0, pieces, cell, lanes)
+        _load(b, at.PARTS_AT, parts, cell, lanes)
+        _load(b, at.OUTSIDE_AT, outside, cell, lanes)
+        _load(b, at.CAPACITY, totals, cell, lanes)
+        begins = b[at.ANCHOR, 0] == at.UNKNOWN
+        for i in range(lanes):
+            b[at.SPEED, i] = speed[cell + i]
+            if begins:
+                now = soc[cell + i, 0]
+                b[at.ANCHOR, i] = b[at.SOC, i] = b[at.LOW, i] = b[at.HIGH, i] = b[at.SCALED, i] = (
+                    now
+                )
+                b[at.TEMPERATURE, i] = temperature_c[cell + i, 0]
+            b[at.WORN, i] = 1.0 / max(b[at.CAPACITY, i], at.LEAST_CAPACITY)
+        for sample in range(samples):
+            ended = _look(b, soc, temperature_c, cell, sample, lanes)
+            first = 0
+            while ended > 0 and first < lanes:
+                count = lanes if ended == lanes else 1
+                if b[at.ENDED, first] > 0.0:
+                    _end(code, laws, limits, b, first, count)
+                first += count
+            h = 0.0 if begins and sample == 0 else hours[sample]
+            _add(code, b, limits, h, lanes)
+            _locate(b, rough, cells, 0, lanes)
+            _time_rates(b, rough, cells, shape, over_soc, over_temperature, 0.5 * h, 0, lanes)
+            first = 0
+            while ended > 0 and first < lanes:
+                count = lanes if ended == lanes else 1
+                if b[at.ENDED, first] > 0.0:
+                    _begin(b, h, first, count)
+                    _locate(b, rough, cells, first, count)
+                    _time_rates(
+                        b, rough, cells, shape, over_soc, over_temperature, 0.0, first, count
+                    )
+                first += count
+        _keep(b, 0, pieces, cell, lanes)
+        _keep(b, at.PARTS_AT, parts, cell, lanes)
+        _keep(b, at.OUTSIDE_AT, outside, cell, lanes)
+        _keep(b, at.CAPACITY, totals, cell, lanes)
 
 
 @compiled
+def within(values: Any, low: float, high: float) -> bool:
+    """Whether all values are from ``low`` to ``high``; NaN is not."""
+    outside = 0
+    for n in range(values.size):
+        outside += 0 if (values[n] >= low) & (values[n] <= high) else 1
+    return outside == 0
+
+
+@compiled_with(growth, at, vector)
 def marginal(
     code: int,
     laws: Any,
     pieces: Any,
-    y: Any,
+    parts: Any,
     capacity: Any,
     speed: Any,
     days: float,
@@ -698,13 +364,31 @@ def marginal(
     loss: Any,
 ) -> None:
     """Loss of capacity of each cell (row) in each piece (column) if ``days`` and ``efc`` of it came."""
-    rates = np.empty((PARTS, 3))
-    later = np.empty(PARTS)
+    b = np.zeros((at.ROWS, at.LANES))
+    for part in range(at.PARTS):
+        for i in range(at.LANES):
+            b[at.RATES_K + part, i] = laws[part, at.K]
+            b[at.RATES_P + part, i] = laws[part, at.P]
+            b[at.RATES_END + part, i] = laws[part, at.END]
     for n in range(pieces.shape[0]):
-        q = max(capacity[n], LEAST_CAPACITY)
-        before = _capacity(code, laws, y[n])
-        for m in range(pieces.shape[1]):
-            later[:] = y[n]
-            _rates(code, pieces[n, m], laws, q, rates)
-            _step(code, laws, rates, later, speed[n] * days, speed[n] * efc)
-            loss[n, m] = before - _capacity(code, laws, later)
+        for begin in range(0, pieces.shape[1], at.LANES):
+            lanes = min(at.LANES, pieces.shape[1] - begin)
+            for i in range(lanes):
+                for row in range(at.PIECE):
+                    b[row, i] = pieces[n, begin + i, row]
+                for part in range(at.PARTS):
+                    b[at.PARTS_AT + part, i] = parts[n, part]
+                b[at.CAPACITY, i] = capacity[n]
+                b[at.WORN, i] = 1.0 / max(capacity[n], at.LEAST_CAPACITY)
+                b[at.DT, i] = speed[n] * days
+                b[at.CYCLES, i] = speed[n] * efc
+                b[at.CYCLES_SEEN, i] = 0.5 * max(capacity[n], at.LEAST_CAPACITY) * b[at.SWING, i]
+            stresses(b, 0, lanes)
+            set_rates(code, laws, b, 0, lanes)
+            total(code, laws, b, 0, lanes)
+            for i in range(lanes):
+                loss[n, begin + i] = b[at.CAPACITY, i]
+            grow(laws, b, 0, lanes)
+            total(code, laws, b, 0, lanes)
+            for i in range(lanes):
+                loss[n, begin + i] -= b[at.CAPACITY, i]

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gridleaf.battery.ageing import kernel
+from gridleaf.battery.ageing import layout
 from gridleaf.battery.ageing.models import Model
 from gridleaf.battery.ageing.population import REASONS, advance, fresh
 from gridleaf.battery.ageing.stress import Floats
@@ -151,7 +151,7 @@ def simulate(model: Model, history: History, years: int, *, speed: ArrayLike = 1
             cells = advance(cells, np.tile(soc, wide), np.tile(temperature, wide), steps)
         states.append(cells)
     outside = np.array([state.outside_h for state in states])
-    unseen = np.array([state.piece[:, kernel.HOURS] for state in states])
+    unseen = np.array([state.piece[:, [layout.HOURS, layout.GAP]].sum(axis=1) for state in states])
     share = np.diff(outside, axis=0) / (YEAR_H - np.diff(unseen, axis=0))[..., None]
     shape = (years, *speed.shape)
     return Life(

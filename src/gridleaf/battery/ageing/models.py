@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from gridleaf.battery.ageing import calendar, kernel
+from gridleaf.battery.ageing import calendar, layout
 from gridleaf.battery.ageing.calendar import Rates
 from gridleaf.battery.ageing.stress import Floats
 from gridleaf.domain.errors import ConfigError
@@ -80,17 +80,17 @@ class Model:
 
     def laws(self) -> Floats:
         """The parts as rows for the kernel."""
-        rows = np.full((kernel.PARTS, kernel.LAW_COLUMNS), np.nan)
-        rows[:, kernel.LAW] = kernel.NO_PART
+        rows = np.full((layout.PARTS, layout.LAW_COLUMNS), np.nan)
+        rows[:, [layout.LAW, layout.ON_CAPACITY, layout.ON_RESISTANCE]] = layout.NO_PART
         for row, part in zip(rows, self.parts, strict=False):
-            row[kernel.LAW] = kernel.SIGMOID if part.law == "sigmoid" else kernel.POWER
-            row[kernel.ALONG] = kernel.EFC if part.along == "efc" else kernel.DAYS
-            row[kernel.UNIT] = part.unit
-            row[kernel.K] = np.nan if part.k is None else part.k
-            row[kernel.P] = np.nan if part.p is None else part.p
-            row[kernel.END] = np.nan if part.end is None else part.end
-            row[kernel.ON_CAPACITY] = part.capacity
-            row[kernel.ON_RESISTANCE] = part.resistance
+            row[layout.LAW] = layout.SIGMOID if part.law == "sigmoid" else layout.POWER
+            row[layout.ALONG] = layout.EFC if part.along == "efc" else layout.DAYS
+            row[layout.UNIT] = part.unit
+            row[layout.K] = np.nan if part.k is None else part.k
+            row[layout.P] = np.nan if part.p is None else part.p
+            row[layout.END] = np.nan if part.end is None else part.end
+            row[layout.ON_CAPACITY] = part.capacity
+            row[layout.ON_RESISTANCE] = part.resistance
         return rows
 
     def limits(self) -> Floats:
@@ -127,7 +127,7 @@ _PRISMATIC: Final = Fitted(
 MODELS: Final[tuple[Model, ...]] = (
     Model(
         name="Lfp_Gr_250AhPrismatic",
-        code=kernel.LFP_PRISMATIC,
+        code=layout.LFP_PRISMATIC,
         cell="LFP-graphite prismatic, 250 Ah (2019)",
         chemistry="LFP",
         capacity_ah=250.0,
@@ -140,7 +140,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="Lfp_Gr_SonyMurata3Ah_Battery",
-        code=kernel.LFP_SONY,
+        code=layout.LFP_SONY,
         cell="LFP-graphite Sony-Murata, 3 Ah (2018)",
         chemistry="LFP",
         capacity_ah=3.0,
@@ -169,7 +169,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="Lmo_Gr_NissanLeaf66Ah_2ndLife_Battery",
-        code=kernel.LEAF,
+        code=layout.LEAF,
         cell="LMO-graphite Nissan Leaf, 66 Ah half module, second life (2020)",
         chemistry="LMO",
         capacity_ah=66.0,
@@ -189,7 +189,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="NCA_GrSi_SonyMurata2p5Ah_Battery",
-        code=kernel.NCA_SONY,
+        code=layout.NCA_SONY,
         cell="NCA-graphite/Si Sony-Murata US18650VTC5A, 2.5 Ah (2023)",
         chemistry="NCA",
         capacity_ah=2.5,
@@ -205,7 +205,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="NMC_Gr_50Ah_B1",
-        code=kernel.NMC_B1,
+        code=layout.NMC_B1,
         cell="NMC-graphite pouch B1, 50 Ah (2020)",
         chemistry="NMC",
         capacity_ah=50.0,
@@ -217,7 +217,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="NMC_Gr_50Ah_B2",
-        code=kernel.NMC_B2,
+        code=layout.NMC_B2,
         cell="NMC-graphite pouch B2, 50 Ah (2020)",
         chemistry="NMC",
         capacity_ah=50.0,
@@ -229,7 +229,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="NMC_Gr_75Ah_A",
-        code=kernel.NMC_A,
+        code=layout.NMC_A,
         cell="NMC-graphite pouch A, 75 Ah (2019)",
         chemistry="NMC",
         capacity_ah=75.0,
@@ -240,7 +240,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="Nca_Gr_Panasonic3Ah_Battery",
-        code=kernel.NCA_PANASONIC,
+        code=layout.NCA_PANASONIC,
         cell="NCA-graphite Panasonic 18650B, 3.2 Ah (2018)",
         chemistry="NCA",
         capacity_ah=3.2,
@@ -255,7 +255,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="Nmc111_Gr_Kokam75Ah_Battery",
-        code=kernel.NMC_KOKAM,
+        code=layout.NMC_KOKAM,
         cell="NMC111-graphite Kokam, 75 Ah (2017)",
         chemistry="NMC",
         capacity_ah=75.0,
@@ -273,7 +273,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="Nmc111_Gr_Sanyo2Ah_Battery",
-        code=kernel.NMC_SANYO,
+        code=layout.NMC_SANYO,
         cell="NMC111-graphite Sanyo UR18650E, 2.15 Ah (2014)",
         chemistry="NMC",
         capacity_ah=2.15,
@@ -293,7 +293,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="Nmc622_Gr_DENSO50Ah_Battery",
-        code=kernel.NMC_DENSO,
+        code=layout.NMC_DENSO,
         cell="NMC622-graphite DENSO, 50 Ah (2021)",
         chemistry="NMC",
         capacity_ah=50.0,
@@ -308,7 +308,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="Nmc811_GrSi_LGM50_5Ah_Battery",
-        code=kernel.NMC_M50,
+        code=layout.NMC_M50,
         cell="NMC811-graphite/Si LG M50, 5 Ah (2021)",
         chemistry="NMC",
         capacity_ah=5.0,
@@ -321,7 +321,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="Nmc811_GrSi_LGMJ1_4Ah_Battery",
-        code=kernel.NMC_MJ1,
+        code=layout.NMC_MJ1,
         cell="NMC811-graphite/Si LG MJ1, 3.5 Ah (2020)",
         chemistry="NMC",
         capacity_ah=3.5,
@@ -342,7 +342,7 @@ MODELS: Final[tuple[Model, ...]] = (
     ),
     Model(
         name="Nmc_Lto_10Ah_Battery",
-        code=kernel.LTO,
+        code=layout.LTO,
         cell="NMC-LTO, 10.2 Ah (2020)",
         chemistry="LTO",
         capacity_ah=10.2,

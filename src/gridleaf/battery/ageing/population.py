@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridleaf.battery.ageing import kernel
+from gridleaf.battery.ageing import kernel, layout
 from gridleaf.battery.ageing.models import Model
 from gridleaf.battery.ageing.stress import KELVIN, Floats
 from gridleaf.battery.ageing.tables import table
@@ -37,7 +37,7 @@ class Population:
     outside_h
         Hours outside the fitted range, (n, 7): in all, then by each of :data:`REASONS`.
     piece
-        The open piece of history, (n, :data:`kernel.PIECE`).
+        The open piece of history, (n, :data:`layout.PIECE`).
     """
 
     model: Model
@@ -59,16 +59,16 @@ def fresh(model: Model, n: int = 1, *, speed: ArrayLike = 1.0) -> Population:
     ``speed`` (n,) spreads cells of one kind: time and throughput count so many times.
     """
     starts = [part.start for part in model.parts]
-    piece = np.zeros((n, kernel.PIECE))
-    piece[:, kernel.ANCHOR] = kernel.UNKNOWN
+    piece = np.zeros((n, layout.PIECE))
+    piece[:, layout.ANCHOR] = layout.UNKNOWN
     return Population(
         model=model,
         relative_capacity=np.ones(n),
         resistance=np.ones(n),
-        parts=np.tile([*starts, *[0.0] * (kernel.PARTS - len(starts))], (n, 1)),
+        parts=np.tile([*starts, *[0.0] * (layout.PARTS - len(starts))], (n, 1)),
         speed=np.array(np.broadcast_to(np.asarray(speed, float), n)),
         efc=np.zeros(n),
-        outside_h=np.zeros((n, kernel.REASONS)),
+        outside_h=np.zeros((n, layout.REASONS)),
         piece=piece,
     )
 
@@ -100,41 +100,45 @@ def advance(
         )
     if soc.shape[1] == 0:
         return population
-    if not (soc.min() >= 0.0 and soc.max() <= 1.0):
+    if not kernel.within(soc.ravel(), 0.0, 1.0):
         raise ConfigError("soc", "must be a number from 0 to 1")
-    if not (temperature_c.min() >= kernel.COLDEST_C and temperature_c.max() <= kernel.HOTTEST_C):
+    if not kernel.within(temperature_c.ravel(), layout.COLDEST_C, layout.HOTTEST_C):
         raise ConfigError("temperature_c", "must be a number from -50 to 90 °C")
     hours = np.array(np.broadcast_to(np.asarray(step_h, float), soc.shape[1]))
     if not (hours.min() > 0.0 and np.isfinite(hours).all()):
         raise ConfigError("step_h", "must be above 0")
-    after = replace(
-        population,
-        relative_capacity=population.relative_capacity.copy(),
-        resistance=population.resistance.copy(),
-        parts=population.parts.copy(),
-        efc=population.efc.copy(),
-        outside_h=population.outside_h.copy(),
-        piece=np.empty_like(population.piece),
+    pieces, parts, outside = (
+        np.array(rows.T, order="C")
+        for rows in (population.piece, population.parts, population.outside_h)
     )
+    totals = np.array([population.relative_capacity, population.resistance, population.efc])
+    model = population.model
+    rates = table(model)
     kernel.carry(
-        population.model.code,
-        population.model.laws(),
-        population.model.limits(),
-        table(population.model),
-        population.model.tabulated,
+        model.code,
+        model.laws(),
+        model.limits(),
+        rates.shape,
+        rates.over_soc,
+        rates.over_temperature,
         hours,
         soc,
         temperature_c,
         population.speed,
-        population.piece,
-        after.parts,
-        after.outside_h,
-        after.relative_capacity,
-        after.resistance,
-        after.efc,
-        after.piece,
+        pieces,
+        parts,
+        outside,
+        totals,
     )
-    return after
+    return replace(
+        population,
+        relative_capacity=totals[0],
+        resistance=totals[1],
+        efc=totals[2],
+        parts=parts.T,
+        outside_h=outside.T,
+        piece=pieces.T,
+    )
 
 
 def calendar_rate(population: Population, soc: ArrayLike, temperature_c: ArrayLike) -> Floats:
@@ -176,29 +180,29 @@ def _marginal(
     given = [np.asarray(a, float) for a in (soc, temperature_c, depth, c_rate)]
     wide = np.broadcast_shapes(*(a.shape for a in given), (len(population), 1))
     soc, temperature, depth, c_rate = (np.broadcast_to(a, wide) for a in given)
-    pieces: NDArray[np.float64] = np.zeros((*wide, kernel.PIECE))
-    q = np.maximum(population.relative_capacity, kernel.LEAST_CAPACITY)[:, None]
-    pieces[..., kernel.HOURS] = 1.0
-    pieces[..., kernel.LOW] = np.maximum(soc - depth / 2.0, 0.0)
-    pieces[..., kernel.HIGH] = np.minimum(pieces[..., kernel.LOW] + depth, 1.0)
-    pieces[..., kernel.ANCHOR] = soc
-    for place in (kernel.CHARGED, kernel.DISCHARGED):
+    pieces: NDArray[np.float64] = np.zeros((*wide, layout.PIECE))
+    q = np.maximum(population.relative_capacity, layout.LEAST_CAPACITY)[:, None]
+    pieces[..., layout.HOURS] = 1.0
+    pieces[..., layout.LOW] = np.maximum(soc - depth / 2.0, 0.0)
+    pieces[..., layout.HIGH] = np.minimum(pieces[..., layout.LOW] + depth, 1.0)
+    pieces[..., layout.ANCHOR] = soc
+    for place in (layout.CHARGED, layout.DISCHARGED):
         pieces[..., place] = c_rate / 2.0 / q
-    pieces[..., kernel.CHARGING_H] = pieces[..., kernel.DISCHARGING_H] = 0.5
+    pieces[..., layout.CHARGING_H] = pieces[..., layout.DISCHARGING_H] = 0.5
     t = temperature - 25.0
     stretch = ((KELVIN + 45.0) / (temperature + KELVIN)) ** 3
     for place, value in (
-        (kernel.SUM_SOC, soc),
-        (kernel.SUM_T, t),
-        (kernel.SUM_T2, t**2),
-        (kernel.SUM_T3, t**3),
+        (layout.SUM_SOC, soc),
+        (layout.SUM_T, t),
+        (layout.SUM_T2, t**2),
+        (layout.SUM_T3, t**3),
     ):
         pieces[..., place] = value
-    if model.code == kernel.NCA_SONY:
-        pieces[..., kernel.SUM_U : kernel.SUM_V] = (soc * stretch)[..., None] ** [1.0, 2.0, 3.0]
-        pieces[..., kernel.SUM_V : kernel.OUT_H] = (np.sqrt(soc) * stretch)[..., None] ** [1.0, 2.0]
+    if model.code == layout.NCA_SONY:
+        pieces[..., layout.SUM_U : layout.SUM_V] = (soc * stretch)[..., None] ** [1.0, 2.0, 3.0]
+        pieces[..., layout.SUM_V : layout.OUT_H] = (np.sqrt(soc) * stretch)[..., None] ** [1.0, 2.0]
     for place, rate in enumerate(model.calendar(soc, temperature + KELVIN)):
-        pieces[..., kernel.SUM_RATE + place] = rate
+        pieces[..., layout.SUM_RATE + place] = rate
     loss = np.empty(wide)
     kernel.marginal(
         model.code,
