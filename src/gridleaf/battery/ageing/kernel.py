@@ -3,11 +3,11 @@
 A history is cut into *pieces*: at the first turning point after more than one equivalent full cycle
 (EFC), otherwise at the first sample after more than a day. A day's piece so begins a little later in
 each day than the last one did. Within a piece the swings of SoC are divided by the cell's capacity
-when the piece began, because a worn cell swings deeper for the same energy. The step from one piece to
-the next belongs to neither and counts as if it were like the later one, as in the implementation that the
-models were published with. What a piece did is kept as sums (:data:`~gridleaf.battery.ageing.layout.HOURS` and what follows), and becomes an increment of the
-parts when it ends (:mod:`~gridleaf.battery.ageing.laws`). Rates that time sets come from
-:mod:`~gridleaf.battery.ageing.tables`.
+when the piece began, because a worn cell swings deeper for the same energy. The step between two pieces
+belongs to neither and counts as if it were like the later one; so does the implementation that the models
+were published with. What a piece did is kept as sums (:data:`~gridleaf.battery.ageing.layout.HOURS` and what
+follows), and becomes an increment of the parts when it ends (:mod:`~gridleaf.battery.ageing.laws`). Rates
+that time sets come from :mod:`~gridleaf.battery.ageing.tables`.
 
 :data:`~gridleaf.battery.ageing.layout.LANES` cells are worked on beside each other. A quantity is a row
 of ``b``, and every loop over lanes is without branches, so that it becomes vector code: ``b`` is made
@@ -72,9 +72,8 @@ def _locate(b: Any, rough: Any, cells: Any, first: int, count: int) -> None:
     for j in range(count):
         i = first + j
         x = math.sqrt(b[at.SCALED, i]) * at.SOC_CELLS
-        cell = min(np.int32(x), at.SOC_CELLS - 1)
-        cells[i] = cell
-        rough[at.FRACTION, i] = x - cell
+        cells[i] = min(np.int32(x), at.SOC_CELLS - 1)
+        rough[at.FRACTION, i] = x - cells[i]
         rough[at.WARMTH, i] = (b[at.TEMPERATURE, i] - at.MIDDLE_C) * (1.0 / at.REACH_C)
 
 
