@@ -46,12 +46,12 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
     best = coordinator.cost(theta)
     for least in IN_USE:
         use = np.flatnonzero(theta > least)
-        found = np.zeros(len(theta))
         with coordinator.times.of("master"):
-            solved = _vertex(coordinator, use)
-        if solved is None:
+            found = _vertex(coordinator, use)
+            while found is not None and coordinator.widen(found):
+                found = _vertex(coordinator, use)
+        if found is None:
             continue
-        found[use] = solved
         cost = coordinator.cost(found)
         if cost - standing.bound <= 1.1 * tolerance * abs(standing.bound) or least == 0.0:
             if cost <= best or cost - standing.bound <= 1.1 * tolerance * abs(standing.bound):
@@ -61,7 +61,7 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
 
 
 def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
-    """The optimal shares of the columns ``use``, by the simplex method."""
+    """The optimal shares ``(n,)`` if only the columns ``use`` have any, by the simplex method."""
     net, pool, count = coordinator.net, coordinator.pool, coordinator.count
     cells = active_cells(net.inside(), coordinator.active, count)
     n, nv, k, nq = len(use), len(cells.at), len(cells.charge), len(cells.peak_at)
@@ -112,7 +112,9 @@ def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
     theta = np.maximum(np.array(highs.getSolution().col_value)[:n], 0.0)
     theta[theta < 1e-9] = 0.0
     total = np.bincount(pool.group[use], weights=theta, minlength=groups)
-    return np.asarray(theta / total[pool.group[use]])
+    shares = np.zeros(len(pool.theta))
+    shares[use] = theta / total[pool.group[use]]
+    return shares
 
 
 def schedules(
