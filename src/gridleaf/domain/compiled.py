@@ -51,3 +51,22 @@ def _bit_scan(name: str) -> Any:
 
 trailing_zeros = _bit_scan("cttz")
 leading_zeros = _bit_scan("ctlz")
+
+
+@intrinsic
+def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
+    """Have the place ``at`` of a flat array brought near, to be written soon; changes nothing."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, index = arguments
+        data = context.make_array(signature.args[0])(context, builder, values).data
+        number = ir.IntType(32)
+        place = builder.bitcast(builder.gep(data, [index]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        to_write, to_stay, of_data = (ir.Constant(number, n) for n in (1, 3, 1))
+        builder.call(function, [place, to_write, to_stay, of_data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate

@@ -14,7 +14,7 @@ from gridleaf.plan.columns import Coordinator, Mixture, Standing
 from gridleaf.plan.cost import Bill, settled
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Penalties, Powers, Problem
-from gridleaf.plan.sweep import Mixtures, Sweeper, pieces, ranked
+from gridleaf.plan.sweep import Mixtures, Sheets, Sweeper, blank, pieces, ranked
 
 IN_USE = (1e-2, 2e-3, 1e-5, 0.0)
 """Only columns with a larger share are mixed, if that is good enough."""
@@ -125,6 +125,7 @@ def schedules(
     problem: Problem,
     prices: Penalties,
     tolerance: float,
+    sheets: Sheets,
 ) -> Schedules:
     """The schedule of every vehicle: its group's shares of its own answers; and what all that costs.
 
@@ -132,11 +133,12 @@ def schedules(
     battery takes their place, unless that costs more after all.
     """
     mixed = _may_net(net, mixture.drawn, standing.price)
-    result = _written(mixture, net, sweeper, problem, prices, mixed)
+    result = _written(mixture, net, sweeper, problem, prices, mixed, sheets)
     worse = result.bill.objective_eur - standing.cost
     if worse <= 0.1 * tolerance * abs(standing.bound) or not mixed.any():
         return result
-    other = _written(mixture, net, sweeper, problem, prices, np.zeros_like(mixed))
+    sheets = blank(*sheets[0].shape)
+    other = _written(mixture, net, sweeper, problem, prices, np.zeros_like(mixed), sheets)
     return min(result, other, key=lambda written: written.bill.objective_eur)
 
 
@@ -147,6 +149,7 @@ def _written(
     problem: Problem,
     prices: Penalties,
     mixed: NDArray[np.bool_],
+    sheets: Sheets,
 ) -> Schedules:
     """The schedules with charging and discharging netted where ``mixed`` ``(P, T)`` says."""
     fleet = sweeper.fleet
@@ -160,7 +163,7 @@ def _written(
 
     begin, end, _, task = pieces(fleet, np.arange(groups), fleet.end - fleet.begin)
     mixtures = Mixtures((stop - number)[task], stop[task], vector, share, mixed[fleet.kind[task]])
-    written = sweeper.write(begin, end, mixtures, vectors)
+    written = sweeper.write(begin, end, mixtures, vectors, sheets)
     by_class = np.zeros((classes, len(fleet.step_h)))
     np.add.at(by_class, fleet.kind[task], written.drawn)
     lines = net.incidence @ by_class
