@@ -53,8 +53,7 @@ trailing_zeros = _bit_scan("cttz")
 leading_zeros = _bit_scan("ctlz")
 
 
-@intrinsic
-def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
+def _send_for(typing_context: Any, array: Any, at: Any) -> Any:
     """Have the place ``at`` of a flat array brought near, to be written soon; changes nothing."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -70,3 +69,6 @@ def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
+
+
+prefetch: Any = intrinsic(_send_for)
