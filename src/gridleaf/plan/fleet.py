@@ -204,7 +204,7 @@ def _above(
 
 def ladder(count: int, gap: float) -> list[tuple[float, float]]:
     """Which share of the fleet to ask, and to which gap, until it is all of it."""
-    samples = [(300, 5e-3), (1000, 1e-3), (10_000, 3e-5), (100_000, 5e-5)]
+    samples = [(300, 5e-3), (1000, 1e-3), (10_000, 3e-5), (100_000, 3e-5)]
     if count < 50_000:
         samples = [(300, 3e-3), (2000, 2e-4)]
     below = [
