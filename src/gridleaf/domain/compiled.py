@@ -90,3 +90,24 @@ bits_of = _reinterpreted(types.float64, types.int64)
 number_of = _reinterpreted(types.int64, types.float64)
 single_bits_of = _reinterpreted(types.float32, types.int32)
 single_of = _reinterpreted(types.int32, types.float32)
+
+
+def _send_for(typing_context: Any, array: Any, at: Any) -> Any:
+    """Have the place ``at`` of a flat array brought near, to be written soon; changes nothing."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, index = arguments
+        data = context.make_array(signature.args[0])(context, builder, values).data
+        number = ir.IntType(32)
+        place = builder.bitcast(builder.gep(data, [index]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        to_write, to_stay, of_data = (ir.Constant(number, n) for n in (1, 3, 1))
+        builder.call(function, [place, to_write, to_stay, of_data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+prefetch: Any = intrinsic(_send_for)

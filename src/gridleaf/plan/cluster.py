@@ -24,9 +24,11 @@ from gridleaf.plan.problem import Floats, Ints
 from gridleaf.plan.sweep import (
     Fleet,
     Mixtures,
+    Sheets,
     Sweeper,
     Vectors,
     Written,
+    blank,
     in_blocks,
     part,
     pieces,
@@ -59,7 +61,9 @@ class Worker:
     def write(self, begin: Ints, end: Ints, mixtures: Mixtures, prices: Floats) -> Written:
         """See :meth:`Sweeper.write`; positions are those in the worker."""
         vectors, mixtures = ranked(prices.copy()), _writable(mixtures)
-        return self._vehicles.write(begin.copy(), end.copy(), mixtures, vectors)
+        fleet = self._vehicles.fleet
+        sheets = blank(len(fleet.cars), len(fleet.step_h))
+        return self._vehicles.write(begin.copy(), end.copy(), mixtures, vectors, sheets)
 
 
 class Cluster(Sweeper):
@@ -105,13 +109,16 @@ class Cluster(Sweeper):
             flow[tasks], own[tasks] = answer
         return flow, own
 
-    def write(self, begin: Ints, end: Ints, mixtures: Mixtures, vectors: Vectors) -> Written:
+    def write(
+        self, begin: Ints, end: Ints, mixtures: Mixtures, vectors: Vectors, sheets: Sheets
+    ) -> Written:
         count, steps = len(self.fleet.cars), len(self.fleet.step_h)
         if count < NEAR:
-            return super().write(begin, end, mixtures, vectors)
+            return super().write(begin, end, mixtures, vectors, sheets)
+        charge, discharge = sheets
         result = Written(
-            charge_kw=np.empty((count, steps), dtype=np.float32),
-            discharge_kw=np.empty((count, steps), dtype=np.float32),
+            charge_kw=charge,
+            discharge_kw=discharge,
             missing_kwh=np.empty(count),
             lent_kwh=np.empty(count),
             drawn=np.empty((len(begin), steps)),

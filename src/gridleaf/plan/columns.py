@@ -299,8 +299,8 @@ class Coordinator:
         flow = net.flows(self.drawn(self.pool.theta))
         self._activate(net.needed & ~net.linear(flow, MARGIN), net.slope(flow))
 
-    def _widen(self, theta: Floats) -> None:
-        """Bring back the cells whose flow has come to where its price changes."""
+    def widen(self, theta: Floats) -> bool:
+        """Bring back the cells whose flow has come to where its price changes; whether there are any."""
         net = self.net
         flow = net.flows(self.drawn(theta))
         inactive = net.needed.copy()
@@ -308,6 +308,7 @@ class Coordinator:
         met = inactive & ~(net.linear(flow, 0.0) & (self._fixed == net.slope(flow)))
         if met.any():
             self._activate((net.needed & ~inactive) | met, self._fixed)
+        return bool(met.any())
 
     def columns(self) -> Columns:
         """The columns, for the master problem."""
@@ -416,7 +417,7 @@ class Coordinator:
         price = self._fixed.copy()
         price[self.active] = found
         if self._partial:
-            self._widen(pool.theta)
+            self.widen(pool.theta)
         return price
 
     def _forget(self) -> None:

@@ -30,7 +30,7 @@ from gridleaf.plan.problem import (
     usable,
 )
 from gridleaf.plan.realise import Schedules, schedules, settle_shares
-from gridleaf.plan.sweep import BOTH_KW, Workers, pack, sweeper
+from gridleaf.plan.sweep import BOTH_KW, Workers, blank_soon, pack, sweeper
 from gridleaf.plan.times import Times
 
 GROUPS = 32
@@ -105,6 +105,7 @@ def solve_fleet(
         late = time_limit_s is not None and timer() - began > time_limit_s
         return late or (cancel is not None and cancel())
 
+    sheets = blank_soon(len(kind), len(problem.step_h), workers)
     count = int((predecessors(problem.visits) < 0).sum())
     division = divide(net, problem, kind)
     if count >= LEAST and net.needed[division[0] >= 0].any():
@@ -119,7 +120,7 @@ def solve_fleet(
             if warm is not None:
                 warm.note(net, standing.price, None, 0)
             with times.of("schedules"):
-                result = schedules(mixture, net, vehicles, standing, problem, prices, gap)
+                result = schedules(mixture, net, vehicles, standing, problem, prices, gap, sheets())
     else:
         groups = GROUPS if count >= FEW else 3 * GROUPS // 4
         rungs, large = ladder(count, gap), count >= DEAR
@@ -151,7 +152,7 @@ def solve_fleet(
                 warm.note(net, standing.price, coordinator.pool, coordinator.groups)
             mixture = coordinator.mixture()
             with times.of("schedules"):
-                result = schedules(mixture, net, vehicles, standing, problem, prices, gap)
+                result = schedules(mixture, net, vehicles, standing, problem, prices, gap, sheets())
     notes = []
     if any(least.any() for least in least_powers(problem.visits)):
         relaxed = result.bill.objective_eur
@@ -203,9 +204,9 @@ def _above(
 
 def ladder(count: int, gap: float) -> list[tuple[float, float]]:
     """Which share of the fleet to ask, and to which gap, until it is all of it."""
-    samples = [(300, 5e-3), (1000, 1e-3), (10_000, 3e-5), (100_000, 5e-5)]
+    samples = [(300, 5e-3), (1000, 1e-3), (10_000, 3e-5), (100_000, 3e-5)]
     if count < 50_000:
-        samples = [(300, 3e-3), (1000, 5e-4)]
+        samples = [(300, 3e-3), (2000, 2e-4)]
     below = [
         (size / count, max(tolerance, 0.3 * gap))
         for size, tolerance in samples

@@ -20,6 +20,8 @@ from gridleaf.plan.cells import Book, Cells, Columns, Lines, Missing, Part, Poin
 from gridleaf.plan.problem import Floats, Ints
 
 MOST_ITERATIONS = 80
+CENTRED = 0.1
+"""Products of a flow and its multiplier start from so much of the distance of a group [-]."""
 
 
 @compiled
@@ -125,7 +127,8 @@ def set_out(part: Part, theta: Floats, price: Floats, made: Floats, distance: fl
     """Prices that are feasible for all columns, and flows as they make them, kept off their bounds.
 
     ``price`` ``(W,)`` are those of the own and the shared cells, ``made`` ``(R,)`` is what others put into
-    the own ones, and ``distance`` [EUR] how far each group may be from its optimum.
+    the own ones, and ``distance`` [EUR] how far each group may be from its optimum. No product of a
+    variable and its multiplier is much smaller or larger than that: else the first steps are short.
     """
     cells, point, c, upper = part.cells, part.point, part.c, part.upper
     n, size, rows = len(part.into), len(c), len(cells.rhs)
@@ -135,7 +138,6 @@ def set_out(part: Part, theta: Floats, price: Floats, made: Floats, distance: fl
     z[:] = np.inf
     for r in range(rows):
         point.y[r] = -price[r]
-    point.y_peak[:] = 0.0
     point.y_group[:] = np.inf
     x[:n] = theta
     s[:n] = c[:n] + np.dot(part.into, price)
@@ -150,6 +152,9 @@ def set_out(part: Part, theta: Floats, price: Floats, made: Floats, distance: fl
     for r in range(rows):
         for j in range(n):
             drawn[r] += theta[j] * part.into[j, r]
+    _pay_peaks(point.y, cells, c[n:], point.y_peak)
+    _gradient(point.y, point.y_peak, cells, s[n:])
+    centre = CENTRED * distance
     x[n:] = 1e-3
     for v in range(flows):
         wanted = -cells.sign[v] * drawn[cells.at[v]]
@@ -157,7 +162,9 @@ def set_out(part: Part, theta: Floats, price: Floats, made: Floats, distance: fl
             wanted = min(wanted, 0.95 * upper[n + v])
             x[n + v] = max(wanted, 0.05 * upper[n + v])
             z[n + v] = upper[n + v] - x[n + v]
-        elif not cells.beyond[v]:
+        elif cells.beyond[v]:
+            x[n + v] = min(1e-3, centre / max(c[n + v] - s[n + v], 1e-9))
+        else:
             x[n + v] = max(wanted, 1e-3)
     for p in range(peak_cells):
         above = (max(drawn[cells.peak_at[p]], 0.0) - cells.ceiling[p]) / cells.hours[p]
@@ -166,13 +173,29 @@ def set_out(part: Part, theta: Floats, price: Floats, made: Floats, distance: fl
     for p in range(peak_cells):
         paid = cells.ceiling[p] + cells.hours[p] * x[n + flows + cells.peak_of[p]]
         x[n + flows + peaks + p] = max(paid - max(drawn[cells.peak_at[p]], 0.0), 1e-3)
-    _gradient(point.y, point.y_peak, cells, s[n:])
     for v in range(n, size):
         reduced = c[v] - s[v]
         least = 0.02 * (cells.scale[cells.at[v - n]] if v < n + flows else 1.0)
+        least = min(least, centre / min(x[v], z[v]))
         s[v] = max(reduced, 0.0) + least
         if upper[v] < np.inf:
             q[v] = max(-reduced, 0.0) + least
+
+
+@compiled
+def _pay_peaks(y: Floats, cells: Cells, c: Floats, y_peak: Floats) -> None:
+    """Multipliers of the peak cells for which their flows cost nothing less, as far as the peak is worth it."""
+    y_peak[:] = 0.0
+    total = np.zeros(len(cells.charge))
+    for v in range(len(cells.at)):
+        p = cells.peak[v]
+        if p >= 0:
+            y_peak[p] = min(y_peak[p], c[v] - cells.sign[v] * y[cells.at[v]])
+    for p in range(len(y_peak)):
+        total[cells.peak_of[p]] -= cells.hours[p] * y_peak[p]
+    for p in range(len(y_peak)):
+        k = cells.peak_of[p]
+        y_peak[p] *= min(1.0, 0.99 * cells.charge[k] / max(total[k], 1e-12))
 
 
 @compiled
@@ -289,12 +312,11 @@ def _add_variables(part: Part, matrix: Floats, flows: int, n: int) -> None:
         inner[peak_of[p]] += hours[p] * hours[p] / e[p]
     for k in range(peaks):
         inner[k] = d[n + flows + k] / (1.0 + d[n + flows + k] * inner[k])
+    weight = seen_by * hours / e
     for p in range(peak_cells):
         for o in range(peak_cells):
             if peak_of[p] == peak_of[o]:
-                matrix[peak_at[p], peak_at[o]] += (
-                    inner[peak_of[p]] * seen_by[p] * hours[p] / e[p] * seen_by[o] * hours[o] / e[o]
-                )
+                matrix[peak_at[p], peak_at[o]] += inner[peak_of[p]] * weight[p] * weight[o]
 
 
 @compiled

@@ -96,7 +96,7 @@ def mix_together(
     together = _Together(columns, lines, cells, split, shared, step, weight, share)
     per_group = distance * min(0.1, 3.2 / max(split.group[-1], 1))
     together.each(interior.set_out_all, count, whole, theta, price, shared_price, per_group)
-    if not together.iterate(shared_price, precision, out_of_time):
+    if not together.iterate(shared_price, per_group, precision, out_of_time):
         return False
     new_theta, new_price = theta.copy(), price.copy()
     together.each(interior.shares_all, new_theta, new_price)
@@ -136,7 +136,11 @@ class _Together:
         self._share(lambda piece: function(piece.start, piece.stop, self.book, *rest), self._load)
 
     def iterate(
-        self, shared_price: Floats, precision: float, out_of_time: Callable[[], bool]
+        self,
+        shared_price: Floats,
+        distance: float,
+        precision: float,
+        out_of_time: Callable[[], bool],
     ) -> bool:
         """From where the parts have set out; false if it ran out of time."""
         top, sums = self.top, self.book.sums
@@ -145,7 +149,7 @@ class _Together:
         )
         self.each(interior.advance_all, 0.0, 0.0, -shared_price)
         made = self.book.made.sum(axis=0)
-        interior.set_out(top, np.zeros(0), shared_price, made, 0.0)
+        interior.set_out(top, np.zeros(0), shared_price, made, distance)
         for _ in range(MOST_ITERATIONS):
             if out_of_time():
                 return False

@@ -7,7 +7,8 @@ along its path to the root) and a lower bound; flows give a cost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from gridleaf.plan.problem import (
 MOST_OF_ALL, SMALL = 32, 200
 """A part of a tree has one of so many of the vehicles at most, or at most so many."""
 
+DENSE = 4096
+"""An incidence of at most so many numbers is multiplied as a whole: that takes less than to look it up."""
 
 INSIDE = 1e-7
 """Limits are aimed at less this share of them and of what could flow, which rounding does not exceed [-]."""
@@ -56,14 +59,23 @@ class Network:
     demand: Floats
     so_far: Floats
     needed: NDArray[np.bool_]
+    _up: Any = field(init=False, repr=False)
+    _down: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        up: Any = self.incidence
+        if up.shape[0] * up.shape[1] <= DENSE:
+            up = up.toarray()
+        object.__setattr__(self, "_up", up)
+        object.__setattr__(self, "_down", up.T.copy())
 
     def price_of_classes(self, price: Floats) -> Floats:
         """What each class pays for energy ``(P, T)``, from prices of the lines ``(M, T)``."""
-        return np.asarray(self.incidence.T @ price)
+        return np.asarray(self._down @ price)
 
     def flows(self, drawn: Floats) -> Floats:
         """What the lines carry ``(M, T)``, from what the classes draw ``(P, T)``."""
-        return np.asarray(self.load + self.incidence @ drawn)
+        return np.asarray(self.load + self._up @ drawn)
 
     @property
     def is_convex(self) -> bool:

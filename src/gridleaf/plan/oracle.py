@@ -29,7 +29,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gridleaf.domain.compiled import compiled, inlined, leading_zeros, trailing_zeros
+from gridleaf.domain.compiled import compiled, inlined, leading_zeros, prefetch, trailing_zeros
 from gridleaf.plan.problem import Floats, Ints
 
 ARRIVE: Final = 0
@@ -53,6 +53,10 @@ RANKED: Final = 1.0
 LISTED: Final = 2.0
 
 MOST_RANKS: Final = 128
+AHEAD: Final = 4
+"""So many vehicles ahead the rows to be written, anywhere in memory, are sent for."""
+LINE: Final = 16
+"""Numbers of single precision in a cache line."""
 TINY: Final = 1e-9
 """Less than this is nothing [kWh]."""
 ROUNDING: Final = 1.25 * 2.0**-24
@@ -391,6 +395,15 @@ def _round(energy: Floats, hours: Floats, most: Floats, rounding: float, power: 
 
 
 @compiled
+def _approach(car: Floats, row: int, charges: Any, discharges: Any) -> None:
+    """Send for the places of a vehicle's stay in flat schedules whose row begins at ``row``."""
+    for t in range(int(car[ARRIVE]), int(car[DEPART]) + LINE - 1, LINE):
+        prefetch(charges, row + t)
+        if car[DISCHARGE_KW] > 0.0:
+            prefetch(discharges, row + t)
+
+
+@compiled
 def write(
     cars: Floats,
     most_in: Floats,
@@ -441,10 +454,13 @@ def write(
         np.zeros(steps),
     )
     by_step_in, by_step_out = most_in.shape[0] > 0, most_out.shape[0] > 0
+    charges, discharges = charge_kw.reshape(-1), discharge_kw.reshape(-1)
     for k in range(len(begin)):
         drawn[k, :] = 0.0
         sums[k, :] = 0.0
         for i in range(begin[k], end[k]):
+            if i + AHEAD < end[k]:
+                _approach(cars[i + AHEAD], order[i + AHEAD] * steps, charges, discharges)
             if cars[i, KIND] == LISTED:
                 continue
             car, at = cars[i], order[i]

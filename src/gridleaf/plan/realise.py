@@ -14,7 +14,7 @@ from gridleaf.plan.columns import Coordinator, Mixture, Standing
 from gridleaf.plan.cost import Bill, settled
 from gridleaf.plan.network import Network
 from gridleaf.plan.problem import Floats, Ints, Penalties, Powers, Problem
-from gridleaf.plan.sweep import Mixtures, Sweeper, pieces, ranked
+from gridleaf.plan.sweep import Mixtures, Sheets, Sweeper, blank, pieces, ranked
 
 IN_USE = (1e-2, 2e-3, 1e-5, 0.0)
 """Only columns with a larger share are mixed, if that is good enough."""
@@ -46,12 +46,12 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
     best = coordinator.cost(theta)
     for least in IN_USE:
         use = np.flatnonzero(theta > least)
-        found = np.zeros(len(theta))
         with coordinator.times.of("master"):
-            solved = _vertex(coordinator, use)
-        if solved is None:
+            found = _vertex(coordinator, use)
+            while found is not None and coordinator.widen(found):
+                found = _vertex(coordinator, use)
+        if found is None:
             continue
-        found[use] = solved
         cost = coordinator.cost(found)
         if cost - standing.bound <= 1.1 * tolerance * abs(standing.bound) or least == 0.0:
             if cost <= best or cost - standing.bound <= 1.1 * tolerance * abs(standing.bound):
@@ -61,7 +61,7 @@ def settle_shares(coordinator: Coordinator, tolerance: float) -> None:
 
 
 def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
-    """The optimal shares of the columns ``use``, by the simplex method."""
+    """The optimal shares ``(n,)`` if only the columns ``use`` have any, by the simplex method."""
     net, pool, count = coordinator.net, coordinator.pool, coordinator.count
     cells = active_cells(net.inside(), coordinator.active, count)
     n, nv, k, nq = len(use), len(cells.at), len(cells.charge), len(cells.peak_at)
@@ -112,7 +112,9 @@ def _vertex(coordinator: Coordinator, use: Ints) -> Floats | None:
     theta = np.maximum(np.array(highs.getSolution().col_value)[:n], 0.0)
     theta[theta < 1e-9] = 0.0
     total = np.bincount(pool.group[use], weights=theta, minlength=groups)
-    return np.asarray(theta / total[pool.group[use]])
+    shares = np.zeros(len(pool.theta))
+    shares[use] = theta / total[pool.group[use]]
+    return shares
 
 
 def schedules(
@@ -123,6 +125,7 @@ def schedules(
     problem: Problem,
     prices: Penalties,
     tolerance: float,
+    sheets: Sheets,
 ) -> Schedules:
     """The schedule of every vehicle: its group's shares of its own answers; and what all that costs.
 
@@ -130,11 +133,12 @@ def schedules(
     battery takes their place, unless that costs more after all.
     """
     mixed = _may_net(net, mixture.drawn, standing.price)
-    result = _written(mixture, net, sweeper, problem, prices, mixed)
+    result = _written(mixture, net, sweeper, problem, prices, mixed, sheets)
     worse = result.bill.objective_eur - standing.cost
     if worse <= 0.1 * tolerance * abs(standing.bound) or not mixed.any():
         return result
-    other = _written(mixture, net, sweeper, problem, prices, np.zeros_like(mixed))
+    sheets = blank(*sheets[0].shape)
+    other = _written(mixture, net, sweeper, problem, prices, np.zeros_like(mixed), sheets)
     return min(result, other, key=lambda written: written.bill.objective_eur)
 
 
@@ -145,6 +149,7 @@ def _written(
     problem: Problem,
     prices: Penalties,
     mixed: NDArray[np.bool_],
+    sheets: Sheets,
 ) -> Schedules:
     """The schedules with charging and discharging netted where ``mixed`` ``(P, T)`` says."""
     fleet = sweeper.fleet
@@ -158,7 +163,7 @@ def _written(
 
     begin, end, _, task = pieces(fleet, np.arange(groups), fleet.end - fleet.begin)
     mixtures = Mixtures((stop - number)[task], stop[task], vector, share, mixed[fleet.kind[task]])
-    written = sweeper.write(begin, end, mixtures, vectors)
+    written = sweeper.write(begin, end, mixtures, vectors, sheets)
     by_class = np.zeros((classes, len(fleet.step_h)))
     np.add.at(by_class, fleet.kind[task], written.drawn)
     lines = net.incidence @ by_class

@@ -8,10 +8,11 @@ of it, so a part of the fleet is the first part of every block.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -32,6 +33,8 @@ LEAST_GROUPS = 3
 ALIKE = 8
 """Fewer vehicles than this are not cut any further."""
 GOLDEN = 0.6180339887
+PAGE = 1024
+"""Numbers of single precision in a page of memory."""
 BOTH_KW = 1e-4
 """Charging and discharging at once by more than this is reported [kW]."""
 
@@ -306,6 +309,28 @@ def pieces(fleet: Fleet, group: Ints, sample: Ints) -> tuple[Ints, Ints, Ints, I
     return start, start + np.minimum(sample[block] - at, CHUNK), block, question[piece]
 
 
+Sheets = tuple[Singles, Singles]
+"""Schedules ``(N, T)`` [kW] to be written: of charging, of discharging."""
+
+
+def blank(count: int, steps: int) -> Sheets:
+    """Schedules of zeros, in memory that the system has really handed out."""
+    charge, discharge = (np.zeros(count * steps, dtype=np.float32) for _ in range(2))
+    charge[::PAGE] = 0.0
+    discharge[::PAGE] = 0.0
+    return charge.reshape(count, steps), discharge.reshape(count, steps)
+
+
+def blank_soon(count: int, steps: int, workers: Workers) -> Callable[[], Sheets]:
+    """The same, made while one thread coordinates and others have nothing to do; the call waits for it."""
+    if workers == 1:
+        return partial(blank, count, steps)
+    aside = ThreadPoolExecutor(1)
+    sheets = aside.submit(blank, count, steps)
+    aside.shutdown(wait=False)
+    return sheets.result
+
+
 @dataclass(frozen=True, slots=True)
 class Mixtures:
     """What pieces of a fleet do, task by task.
@@ -402,10 +427,12 @@ class Sweeper:
         self.share(work, end - begin)
         return flow, own
 
-    def write(self, begin: Ints, end: Ints, mixtures: Mixtures, vectors: Vectors) -> Written:
-        """The schedules of the vehicles ``begin[k]..end[k]``; the tasks must hold every vehicle once."""
+    def write(
+        self, begin: Ints, end: Ints, mixtures: Mixtures, vectors: Vectors, sheets: Sheets
+    ) -> Written:
+        """The schedules of the vehicles ``begin[k]..end[k]``, on blank sheets; the tasks must hold each once."""
         fleet, count, steps = self.fleet, len(self.fleet.cars), len(self.fleet.step_h)
-        charge, discharge = (np.zeros((count, steps), dtype=np.float32) for _ in range(2))
+        charge, discharge = sheets
         missing, lent = np.empty(count), np.zeros(count)
         drawn, sums = np.empty((len(begin), steps)), np.empty((len(begin), 6))
         first, last, mixed = mixtures.first, mixtures.last, mixtures.mixed

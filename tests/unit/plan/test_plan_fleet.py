@@ -13,13 +13,14 @@ from small_problems import small
 
 from gridleaf.bench.instances import OPTIMUM, changed, depot, feeder, fleet
 from gridleaf.domain.errors import PlanningFailed, ProblemError
-from gridleaf.plan import Plan, Problem, Progress, Visits, bill, solve, verify
+from gridleaf.plan import Plan, Problem, Progress, Visits, bill, realise, solve, verify
 from gridleaf.plan import fleet as fleet_method
-from gridleaf.plan.columns import Memory
+from gridleaf.plan.columns import Coordinator, Memory
 from gridleaf.plan.fleet import solve_fleet
 from gridleaf.plan.method import CROSSOVER
 from gridleaf.plan.network import classes, network
 from gridleaf.plan.problem import penalties
+from gridleaf.plan.sweep import pack, sweeper
 
 
 def agreed(problem: Problem, **options: Any) -> Plan:
@@ -146,12 +147,31 @@ def test_a_search_starts_from_what_the_last_one_left(prices: bool) -> None:
         problem = changed(problem, seed, prices=prices)
         rounds.clear()
         plan = solve_fleet(problem, warm=memory, progress=lambda told: rounds.append(told.rounds))
-        assert len(rounds) < first / 2
+        assert len(rounds) < 2 / 3 * first
         assert plan.gap <= 1e-4
         assert verify(problem, plan) == []
         cold = solve_fleet(problem)
         assert plan.lower_bound_eur <= cold.objective_eur
         assert cold.lower_bound_eur <= plan.objective_eur
+
+
+def test_few_shares_keep_the_limits_of_cells_that_had_no_row() -> None:
+    problem = fleet(1000, "full")
+    kind, first = classes(problem)
+    net = network(problem, penalties(problem), kind, first)
+    with sweeper(pack(problem, penalties(problem), kind, 24)) as vehicles:
+        coordinator = Coordinator(net, vehicles, lambda: False)
+        coordinator.level(1.0, 1e-4)
+        pool, rows = coordinator.pool, np.zeros(net.needed.shape, dtype=bool)
+        rows[tuple(of[::2] for of in coordinator.active)] = True
+        coordinator._activate(rows, net.slope(net.flows(coordinator.drawn(pool.theta))))
+        realise.settle_shares(coordinator, 1e-4)
+    assert len(coordinator.active[0]) > rows.sum()
+    assert len(pool.own) <= coordinator.groups + 2 * len(coordinator.active[0])
+    assert coordinator.standing.gap <= 1.1e-4
+    flow = net.flows(coordinator.drawn(pool.theta))
+    assert (flow <= net.limit_in).all()
+    assert (-flow <= net.limit_out).all()
 
 
 def test_a_memory_that_does_not_fit_is_not_used() -> None:
