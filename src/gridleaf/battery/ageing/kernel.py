@@ -11,7 +11,8 @@ that time sets come from :mod:`~gridleaf.battery.ageing.tables`.
 
 :data:`~gridleaf.battery.ageing.layout.LANES` cells are worked on beside each other. A quantity is a row
 of ``b``, and every loop over lanes is without branches, so that it becomes vector code: ``b`` is made
-where it is used, because only then does the compiler know that its rows are apart.
+where it is used, because only then does the compiler know that its rows are apart, and indices into what
+is given are unsigned, because a negative one would count from the end.
 """
 
 from __future__ import annotations
@@ -297,8 +298,8 @@ def carry(
             b[at.RATES_P + part, i] = laws[part, at.P]
             b[at.RATES_END + part, i] = laws[part, at.END]
     for block in range((population + at.LANES - 1) // at.LANES):
-        cell = block * at.LANES
-        lanes = min(at.LANES, population - cell)
+        cell = np.uint64(block * at.LANES)
+        lanes = np.uint64(min(at.LANES, population - block * at.LANES))
         _load(b, 0, pieces, cell, lanes)
         _load(b, at.PARTS_AT, parts, cell, lanes)
         _load(b, at.OUTSIDE_AT, outside, cell, lanes)
@@ -315,19 +316,23 @@ def carry(
             b[at.WORN, i] = 1.0 / max(b[at.CAPACITY, i], at.LEAST_CAPACITY)
         for sample in range(samples):
             ended = _look(b, soc, temperature_c, cell, sample, lanes)
-            first = 0
+            together = ended == int(lanes)
+            first = np.uint64(0)
             while ended > 0 and first < lanes:
-                count = lanes if ended == lanes else 1
+                count = lanes if together else np.uint64(1)
                 if b[at.ENDED, first] > 0.0:
                     _end(code, laws, limits, b, first, count)
                 first += count
             h = 0.0 if begins and sample == 0 else hours[sample]
             _add(code, b, limits, h, lanes)
-            _locate(b, rough, cells, 0, lanes)
-            _time_rates(b, rough, cells, shape, over_soc, over_temperature, 0.5 * h, 0, lanes)
-            first = 0
+            _locate(b, rough, cells, np.uint64(0), lanes)
+            _time_rates(
+                b, rough, cells, shape, over_soc, over_temperature, 0.5 * h, np.uint64(0), lanes
+            )
+            together = ended == int(lanes)
+            first = np.uint64(0)
             while ended > 0 and first < lanes:
-                count = lanes if ended == lanes else 1
+                count = lanes if together else np.uint64(1)
                 if b[at.ENDED, first] > 0.0:
                     _begin(b, h, first, count)
                     _locate(b, rough, cells, first, count)
@@ -382,12 +387,13 @@ def marginal(
                 b[at.DT, i] = speed[n] * days
                 b[at.CYCLES, i] = speed[n] * efc
                 b[at.CYCLES_SEEN, i] = 0.5 * max(capacity[n], at.LEAST_CAPACITY) * b[at.SWING, i]
-            stresses(b, 0, lanes)
-            set_rates(code, laws, b, 0, lanes)
-            total(code, laws, b, 0, lanes)
+            first, count = np.uint64(0), np.uint64(lanes)
+            stresses(b, first, count)
+            set_rates(code, laws, b, first, count)
+            total(code, laws, b, first, count)
             for i in range(lanes):
                 loss[n, begin + i] = b[at.CAPACITY, i]
-            grow(laws, b, 0, lanes)
-            total(code, laws, b, 0, lanes)
+            grow(laws, b, first, count)
+            total(code, laws, b, first, count)
             for i in range(lanes):
                 loss[n, begin + i] -= b[at.CAPACITY, i]
