@@ -32,7 +32,7 @@ from gridleaf.domain.vector import exp_roughly
 
 
 @inlined
-def _count(b: Any, limits: Any, first: int, count: int) -> None:
+def _count(b: Any, limits: Any, first: Any, count: Any) -> None:
     """Count the hours of a piece that is outside the fitted range, by reason."""
     for j in range(count):
         i = first + j
@@ -68,7 +68,7 @@ def _polynomial(c: Any, row: int, x: Any) -> Any:
 
 
 @inlined
-def _locate(b: Any, rough: Any, cells: Any, first: int, count: int) -> None:
+def _locate(b: Any, rough: Any, cells: Any, first: Any, count: Any) -> None:
     """Where the last sample is in the table of rates."""
     for j in range(count):
         i = first + j
@@ -87,8 +87,8 @@ def _time_rates(
     over_soc: Any,
     over_temperature: Any,
     half: float,
-    first: int,
-    count: int,
+    first: Any,
+    count: Any,
 ) -> None:
     """Add the rates that time sets, at the last sample and at this one, ``half`` a step each."""
     rates, product = shape.shape[0], 0
@@ -137,21 +137,21 @@ def _time_rates(
 
 
 @inlined
-def _load(b: Any, row: int, values: Any, cell: int, count: int) -> None:
+def _load(b: Any, row: int, values: Any, cell: Any, count: Any) -> None:
     for place in range(values.shape[0]):
         for i in range(count):
             b[row + place, i] = values[place, cell + i]
 
 
 @inlined
-def _keep(b: Any, row: int, values: Any, cell: int, count: int) -> None:
+def _keep(b: Any, row: int, values: Any, cell: Any, count: Any) -> None:
     for place in range(values.shape[0]):
         for i in range(count):
             values[place, cell + i] = b[row + place, i]
 
 
 @inlined
-def _look(b: Any, soc: Any, temperature_c: Any, cell: int, sample: int, lanes: int) -> Any:
+def _look(b: Any, soc: Any, temperature_c: Any, cell: Any, sample: int, lanes: Any) -> Any:
     """Take the next samples: how many pieces end before them, and which (``ENDED``)."""
     ended = 0
     for i in range(lanes):
@@ -170,7 +170,7 @@ def _look(b: Any, soc: Any, temperature_c: Any, cell: int, sample: int, lanes: i
 
 
 @inlined
-def _add(code: int, b: Any, limits: Any, h: float, lanes: int) -> None:
+def _add(code: int, b: Any, limits: Any, h: float, lanes: Any) -> None:
     """One step more, to the next sample: both ends of it weigh half."""
     half, rest = 0.5 * h, at.RESTING_C * h
     cold, hot = limits[0] - at.TINY, limits[1] + at.TINY
@@ -213,7 +213,7 @@ def _add(code: int, b: Any, limits: Any, h: float, lanes: int) -> None:
 
 
 @inlined
-def _stretch(b: Any, half: float, lanes: int) -> None:
+def _stretch(b: Any, half: float, lanes: Any) -> None:
     """The sums over SoC and the cube of temperature that one model needs."""
     for i in range(lanes):
         now = scaled(b[at.NEXT_SOC, i], b[at.ANCHOR, i], b[at.WORN, i])
@@ -230,7 +230,7 @@ def _stretch(b: Any, half: float, lanes: int) -> None:
 
 
 @inlined
-def _end(code: int, laws: Any, limits: Any, b: Any, first: int, count: int) -> None:
+def _end(code: int, laws: Any, limits: Any, b: Any, first: Any, count: Any) -> None:
     """A piece ends: the cell grows by it, and by the hours before it as if they were like it."""
     stresses(b, first, count)
     for j in range(count):
@@ -252,7 +252,7 @@ def _end(code: int, laws: Any, limits: Any, b: Any, first: int, count: int) -> N
 
 
 @inlined
-def _begin(b: Any, h: float, first: int, count: int) -> None:
+def _begin(b: Any, h: float, first: Any, count: Any) -> None:
     """The next piece begins, ``h`` hours after the last one ended."""
     for j in range(count):
         i = first + j
@@ -309,17 +309,15 @@ def carry(
             b[at.SPEED, i] = speed[cell + i]
             if begins:
                 now = soc[cell + i, 0]
-                b[at.ANCHOR, i] = b[at.SOC, i] = b[at.LOW, i] = b[at.HIGH, i] = b[at.SCALED, i] = (
-                    now
-                )
+                b[at.ANCHOR, i] = b[at.SOC, i] = b[at.SCALED, i] = now
+                b[at.LOW, i] = b[at.HIGH, i] = now
                 b[at.TEMPERATURE, i] = temperature_c[cell + i, 0]
             b[at.WORN, i] = 1.0 / max(b[at.CAPACITY, i], at.LEAST_CAPACITY)
         for sample in range(samples):
             ended = _look(b, soc, temperature_c, cell, sample, lanes)
-            together = ended == int(lanes)
+            count = lanes if ended == int(lanes) else np.uint64(1)
             first = np.uint64(0)
             while ended > 0 and first < lanes:
-                count = lanes if together else np.uint64(1)
                 if b[at.ENDED, first] > 0.0:
                     _end(code, laws, limits, b, first, count)
                 first += count
@@ -329,10 +327,8 @@ def carry(
             _time_rates(
                 b, rough, cells, shape, over_soc, over_temperature, 0.5 * h, np.uint64(0), lanes
             )
-            together = ended == int(lanes)
             first = np.uint64(0)
             while ended > 0 and first < lanes:
-                count = lanes if together else np.uint64(1)
                 if b[at.ENDED, first] > 0.0:
                     _begin(b, h, first, count)
                     _locate(b, rough, cells, first, count)

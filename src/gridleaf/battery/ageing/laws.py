@@ -25,7 +25,7 @@ from gridleaf.domain.vector import atanh_twice, exp, log, power, tanh_half
 
 
 @inlined
-def _grow_by_power(b: Any, part: int, first: int, count: int) -> None:
+def _grow_by_power(b: Any, part: int, first: Any, count: Any) -> None:
     """``y = k x**p`` from the place on the law where ``y`` stands, ``DX`` further.
 
     A negative ``k`` leads along the mirrored law: back to nought first, where the part stands above.
@@ -48,7 +48,7 @@ def _grow_by_power(b: Any, part: int, first: int, count: int) -> None:
 
 
 @inlined
-def _grow_evenly(b: Any, part: int, first: int, count: int) -> None:
+def _grow_evenly(b: Any, part: int, first: Any, count: Any) -> None:
     """``y = k x``."""
     for j in range(count):
         i = first + j
@@ -56,7 +56,7 @@ def _grow_evenly(b: Any, part: int, first: int, count: int) -> None:
 
 
 @inlined
-def _grow_by_sigmoid(b: Any, part: int, first: int, count: int) -> None:
+def _grow_by_sigmoid(b: Any, part: int, first: Any, count: Any) -> None:
     """``y = end tanh((k x)**p / 2)``, the same; not beyond ``end``."""
     for j in range(count):
         i = first + j
@@ -78,7 +78,7 @@ def _grow_by_sigmoid(b: Any, part: int, first: int, count: int) -> None:
 
 
 @inlined
-def grow(laws: Any, b: Any, first: int, count: int) -> None:
+def grow(laws: Any, b: Any, first: Any, count: Any) -> None:
     """Every part, ``DT`` days and ``FULL`` cycles further; then capacity and resistance."""
     for part in range(at.PARTS):
         if laws[part, at.LAW] == at.NO_PART:
@@ -95,7 +95,7 @@ def grow(laws: Any, b: Any, first: int, count: int) -> None:
 
 
 @inlined
-def total(code: int, laws: Any, b: Any, first: int, count: int) -> None:
+def total(code: int, laws: Any, b: Any, first: Any, count: Any) -> None:
     """Capacity and resistance of what the parts are."""
     for j in range(count):
         b[at.CAPACITY, first + j] = b[at.RESISTANCE, first + j] = 1.0
@@ -177,7 +177,7 @@ def _nmc_m50(t: float, depth: float, c: float, c_out: float) -> Any:
 
 
 @inlined
-def _along(law: Any, b: Any, first: int, count: int) -> None:
+def _along(law: Any, b: Any, first: Any, count: Any) -> None:
     """A law over the two temperatures of a piece."""
     for j in range(count):
         b[at.CYCLING, first + j] = 0.0
@@ -239,7 +239,7 @@ def scaled(soc: float, anchor: float, worn: float) -> Any:
 
 
 @inlined
-def stresses(b: Any, first: int, count: int) -> None:
+def stresses(b: Any, first: Any, count: Any) -> None:
     """What a piece was on the whole: depth, C-rates, temperatures."""
     for j in range(count):
         i = first + j
@@ -260,7 +260,7 @@ def stresses(b: Any, first: int, count: int) -> None:
 
 
 @inlined
-def set_rates(code: int, laws: Any, b: Any, first: int, count: int) -> None:
+def set_rates(code: int, laws: Any, b: Any, first: Any, count: Any) -> None:
     """What the history of a piece sets of ``k``, ``p`` and ``end``; ``LIMITED`` where it could not."""
     k, p, end = at.RATES_K, at.RATES_P, at.RATES_END
     if code == at.LFP_SONY:
