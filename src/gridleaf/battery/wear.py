@@ -522,8 +522,7 @@ def _open(population: Population, timed: Floats) -> Floats:
             speed=population.speed[n : n + 1],
         )
         piece = population.piece[n]
-        hours = piece[layout.HOURS] + piece[layout.GAP]
-        swing = piece[layout.SWING] * hours / piece[layout.HOURS]
+        hours, swing = piece[layout.HOURS] + piece[layout.GAP], piece[layout.SWING]
         result[n] = _losses(one, piece[None], hours, swing)[0], _loss(one, piece, hours=hours)
     return result
 

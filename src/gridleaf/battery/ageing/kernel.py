@@ -3,9 +3,9 @@
 A history is cut into *pieces*: at the first turning point after more than one equivalent full cycle
 (EFC), otherwise at the first sample after more than a day. A day's piece so begins a little later in
 each day than the last one did. Within a piece the swings of SoC are divided by the cell's capacity
-when the piece began, because a worn cell swings deeper for the same energy. The step between two pieces
-belongs to neither and counts as if it were like the later one; so does the implementation that the models
-were published with. What a piece did is kept as sums (:data:`~gridleaf.battery.ageing.layout.HOURS` and what
+when the piece began, because a worn cell swings deeper for the same energy. A step of up to
+an hour between two pieces belongs to neither and counts as if it were like the later one: so does the
+implementation that the models were published with. What a piece did is kept as sums (:data:`~gridleaf.battery.ageing.layout.HOURS` and what
 follows), and becomes an increment of the parts when it ends (:mod:`~gridleaf.battery.ageing.laws`). Rates
 that time sets come from :mod:`~gridleaf.battery.ageing.tables`.
 
@@ -253,7 +253,7 @@ def _end(code: int, laws: Any, limits: Any, b: Any, first: Any, count: Any) -> N
 
 @inlined
 def _begin(b: Any, h: float, first: Any, count: Any) -> None:
-    """The next piece begins, ``h`` hours after the last one ended."""
+    """The next piece begins at the last sample, ``h`` hours after the last one ended."""
     for j in range(count):
         i = first + j
         b[at.HOURS, i] = b[at.SWING, i] = b[at.OUT_H, i] = b[at.SUM_SOC, i] = 0.0
@@ -322,20 +322,32 @@ def carry(
                     _end(code, laws, limits, b, first, count)
                 first += count
             h = 0.0 if begins and sample == 0 else hours[sample]
-            _add(code, b, limits, h, lanes)
-            _locate(b, rough, cells, np.uint64(0), lanes)
-            _time_rates(
-                b, rough, cells, shape, over_soc, over_temperature, 0.5 * h, np.uint64(0), lanes
-            )
-            first = np.uint64(0)
-            while ended > 0 and first < lanes:
-                if b[at.ENDED, first] > 0.0:
-                    _begin(b, h, first, count)
-                    _locate(b, rough, cells, first, count)
+            for added in (False, True):
+                if added:
+                    _add(code, b, limits, h, lanes)
+                    _locate(b, rough, cells, np.uint64(0), lanes)
                     _time_rates(
-                        b, rough, cells, shape, over_soc, over_temperature, 0.0, first, count
+                        b,
+                        rough,
+                        cells,
+                        shape,
+                        over_soc,
+                        over_temperature,
+                        0.5 * h,
+                        np.uint64(0),
+                        lanes,
                     )
-                first += count
+                if ended == 0 or added == (h > at.GAP_H):
+                    continue
+                first = np.uint64(0)
+                while first < lanes:
+                    if b[at.ENDED, first] > 0.0:
+                        _begin(b, h if added else 0.0, first, count)
+                        _locate(b, rough, cells, first, count)
+                        _time_rates(
+                            b, rough, cells, shape, over_soc, over_temperature, 0.0, first, count
+                        )
+                    first += count
         _keep(b, 0, pieces, cell, lanes)
         _keep(b, at.PARTS_AT, parts, cell, lanes)
         _keep(b, at.OUTSIDE_AT, outside, cell, lanes)

@@ -92,6 +92,8 @@ SHALLOW: Final = 1e-3
 
 PIECE_H: Final = 24.0
 PIECE_EFC: Final = 1.0
+GAP_H: Final = 1.0 + TINY
+"""A longer step between two pieces belongs to the later one."""
 RESTING_C: Final = 0.01
 """Slower than this is rest [1/h]."""
 LEAST_CAPACITY: Final = 0.05
