@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import orjson
 import typer
 from rich.console import Console
@@ -18,14 +17,19 @@ from gridleaf.plan import (
     Plan,
     Problem,
     Progress,
+    VisitCosts,
     bill,
     fallback,
     read_problem,
     solve,
     verify,
+    visit_costs,
     write_plan,
 )
 from gridleaf.plan.method import Method
+
+_FEW = 40
+"""So many visits have a row each in the table."""
 
 
 def _workers(text: str) -> int | Literal["ray"]:
@@ -103,15 +107,19 @@ def plan(
         with writing(out):
             write_plan(result, out)
     if as_json:
-        print(orjson.dumps(summary(result, faults, failure)).decode())
+        found = summary(problem, result, faults, failure)
+        print(orjson.dumps(found, option=orjson.OPT_SERIALIZE_NUMPY).decode())
     else:
         _show(problem, result, faults, failure)
     if faults:
         raise typer.Exit(1)
 
 
-def summary(result: Plan, faults: list[str], failure: str | None) -> dict[str, Any]:
+def summary(
+    problem: Problem, result: Plan, faults: list[str], failure: str | None
+) -> dict[str, Any]:
     """What a program may want to know; null where nothing is proven."""
+    costs = visit_costs(problem, result)
     return {
         "method": result.method,
         "objective_eur": result.objective_eur,
@@ -124,6 +132,16 @@ def summary(result: Plan, faults: list[str], failure: str | None) -> dict[str, A
         "verified": not faults,
         "problems": faults,
         "notes": [*([failure] if failure else []), *result.notes],
+        "visits": {
+            "id": result.visit_id,
+            "charged_kwh": costs.charged_kwh,
+            "discharged_kwh": costs.discharged_kwh,
+            "energy_eur": costs.energy_eur,
+            "life_eur": costs.life_eur,
+            "wear_eur": costs.wear_eur,
+            "dwell_eur": costs.dwell_eur,
+            "depth_eur": costs.depth_eur,
+        },
     }
 
 
@@ -136,10 +154,8 @@ def _show(problem: Problem, result: Plan, faults: list[str], failure: str | None
         trip_unmet_kwh=result.trip_unmet_kwh if result.trip_unmet_kwh.size else None,
     )
     console.print(_node_table(problem, result, costs))
-    hours = problem.step_h
+    console.print(_visit_table(result, visit_costs(problem, result)))
     lines = {
-        "charged": f"{result.charge_kw.sum(axis=0, dtype=np.float64) @ hours:.2f} kWh",
-        "discharged": f"{result.discharge_kw.sum(axis=0, dtype=np.float64) @ hours:.2f} kWh",
         "unmet": f"{result.unmet_kwh.sum():.2f} kWh",
         "lacking on trips": f"{result.trip_unmet_kwh.sum():.2f} kWh",
         "energy": f"{costs.energy_eur.sum():.4f} EUR",
@@ -189,4 +205,26 @@ def _node_table(problem: Problem, result: Plan, costs: Bill) -> Table:
             f"{costs.demand_eur[k]:.4f}",
             f"{result.over_limit_kw[k].max():.2f}",
         )
+    return table
+
+
+def _visit_table(result: Plan, costs: VisitCosts) -> Table:
+    """The cost of energy beside the cost of life: of each visit where they are few, and of all."""
+    columns = (
+        costs.charged_kwh,
+        costs.discharged_kwh,
+        costs.energy_eur,
+        costs.life_eur,
+    )
+    table = Table(show_edge=False)
+    table.add_column("visit")
+    for head in ("charged kWh", "discharged kWh", "energy EUR", "life EUR"):
+        table.add_column(head, justify="right")
+    digits = (2, 2, 4, 4)
+    if len(result.visit_id) <= _FEW:
+        for name, *values in zip(result.visit_id, *columns, strict=True):
+            table.add_row(name, *(f"{x:.{d}f}" for x, d in zip(values, digits, strict=True)))
+        table.add_section()
+    sums = (float(column.sum()) for column in columns)
+    table.add_row("all", *(f"{x:.{d}f}" for x, d in zip(sums, digits, strict=True)))
     return table

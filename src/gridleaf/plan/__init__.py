@@ -31,6 +31,7 @@ from gridleaf.plan.problem import (
 )
 from gridleaf.plan.rules import fallback
 from gridleaf.plan.verify import verify
+from gridleaf.plan.visit_costs import VisitCosts, visit_costs
 
 __all__ = [
     "Bill",
@@ -40,6 +41,7 @@ __all__ = [
     "Problem",
     "Progress",
     "Rows",
+    "VisitCosts",
     "Visits",
     "bill",
     "check",
@@ -53,6 +55,7 @@ __all__ = [
     "solve",
     "solve_exact",
     "verify",
+    "visit_costs",
     "write_plan",
     "write_problem",
 ]

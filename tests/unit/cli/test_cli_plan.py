@@ -81,6 +81,36 @@ def test_people_read_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         assert word in text
 
 
+def test_each_visit_has_its_cost_of_energy_beside_that_of_its_battery(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    depot = next(example for example in EXAMPLES if example.stem == "depot-v2g")
+    run(depot, "--json")
+    visits = summary_of(capsys)["visits"]
+    assert visits["id"] == ["van 1", "van 2", "van 3", "car 1", "car 2"]
+    assert visits["life_eur"] == pytest.approx(
+        [0.04 * kwh for kwh in visits["discharged_kwh"][:3]] + [0.05 * 11.04, 0.0]
+    )
+    assert visits["energy_eur"][2] == pytest.approx(-4.7696, abs=1e-4)
+    run(depot)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    van = next(words for words in lines if words[:2] == ["van", "3"])
+    assert van[-1] == "1.2032"
+    assert ["all", "│", "151.71", "│", "82.48", "│", "-0.3474", "│", "3.4096"] in lines
+
+
+def test_a_row_for_each_visit_only_where_they_are_few(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count in (40, 41):
+        problem = fleet(count)
+        path = tmp_path / f"{count}.npz"
+        write_problem(problem, path)
+        assert run(path) == 0
+        words = capsys.readouterr().out.split()
+        assert (problem.visits.id[0] in words) == (count == 40)
+
+
 def test_without_time_to_solve_plain_rules_stand_in(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(EXAMPLES[0], "--time-limit", "0", "--json") == 0
     summary = summary_of(capsys)
