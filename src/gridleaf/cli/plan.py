@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,9 @@ from gridleaf.plan import (
     Plan,
     Problem,
     Progress,
+    Trade,
     VisitCosts,
+    best_trade,
     bill,
     fallback,
     read_problem,
@@ -28,6 +31,8 @@ from gridleaf.plan import (
 )
 from gridleaf.plan.method import Method
 
+_JUST = 5e-4
+"""Less than this nobody sees: of a price per kWh, and of an energy."""
 _FEW = 40
 """So many visits have a row each in the table."""
 
@@ -119,7 +124,7 @@ def summary(
     problem: Problem, result: Plan, faults: list[str], failure: str | None
 ) -> dict[str, Any]:
     """What a program may want to know; null where nothing is proven."""
-    costs = visit_costs(problem, result)
+    costs, trade = visit_costs(problem, result), best_trade(problem, result)
     return {
         "method": result.method,
         "objective_eur": result.objective_eur,
@@ -141,6 +146,9 @@ def summary(
             "wear_eur": costs.wear_eur,
             "dwell_eur": costs.dwell_eur,
             "depth_eur": costs.depth_eur,
+            "spread_eur_per_kwh": trade.spread,
+            "wear_eur_per_kwh": trade.wear,
+            "verdict": _verdicts(trade, costs),
         },
     }
 
@@ -154,7 +162,7 @@ def _show(problem: Problem, result: Plan, faults: list[str], failure: str | None
         trip_unmet_kwh=result.trip_unmet_kwh if result.trip_unmet_kwh.size else None,
     )
     console.print(_node_table(problem, result, costs))
-    console.print(_visit_table(result, visit_costs(problem, result)))
+    console.print(_visit_table(problem, result))
     lines = {
         "unmet": f"{result.unmet_kwh.sum():.2f} kWh",
         "lacking on trips": f"{result.trip_unmet_kwh.sum():.2f} kWh",
@@ -208,23 +216,41 @@ def _node_table(problem: Problem, result: Plan, costs: Bill) -> Table:
     return table
 
 
-def _visit_table(result: Plan, costs: VisitCosts) -> Table:
+def _visit_table(problem: Problem, result: Plan) -> Table:
     """The cost of energy beside the cost of life: of each visit where they are few, and of all."""
-    columns = (
-        costs.charged_kwh,
-        costs.discharged_kwh,
-        costs.energy_eur,
-        costs.life_eur,
-    )
+    costs = visit_costs(problem, result)
+    columns = (costs.charged_kwh, costs.discharged_kwh, costs.energy_eur, costs.life_eur)
+    digits = (2, 2, 4, 4)
     table = Table(show_edge=False)
     table.add_column("visit")
-    for head in ("charged kWh", "discharged kWh", "energy EUR", "life EUR"):
-        table.add_column(head, justify="right")
-    digits = (2, 2, 4, 4)
-    if len(result.visit_id) <= _FEW:
-        for name, *values in zip(result.visit_id, *columns, strict=True):
-            table.add_row(name, *(f"{x:.{d}f}" for x, d in zip(values, digits, strict=True)))
+    for head in ("charged\nkWh", "discharged\nkWh", "energy\nEUR", "life\nEUR"):
+        table.add_column(head, justify="right", no_wrap=True)
+    few = len(result.visit_id) <= _FEW
+    if few:
+        table.add_column("spread, wear\nof a kWh given")
+        trade = best_trade(problem, result)
+        verdicts = _verdicts(trade, costs)
+        for n, (name, *values) in enumerate(zip(result.visit_id, *columns, strict=True)):
+            numbers = (f"{x:.{d}f}" for x, d in zip(values, digits, strict=True))
+            facts = f"{trade.spread[n]:.3f}, {trade.wear[n]:.3f}: {verdicts[n]}"
+            table.add_row(name, *numbers, facts if verdicts[n] else "")
         table.add_section()
     sums = (float(column.sum()) for column in columns)
     table.add_row("all", *(f"{x:.{d}f}" for x, d in zip(sums, digits, strict=True)))
     return table
+
+
+def _verdicts(trade: Trade, costs: VisitCosts) -> list[str]:
+    """Whether each visit gives, and why not; "" where it cannot."""
+    columns = zip(
+        trade.spread.tolist(), trade.wear.tolist(), costs.discharged_kwh.tolist(), strict=True
+    )
+    return [_verdict(spread, wear, given) for spread, wear, given in columns]
+
+
+def _verdict(spread: float, wear: float, given_kwh: float) -> str:
+    if math.isnan(spread):
+        return ""
+    if given_kwh > _JUST:
+        return "gives"
+    return "does not pay" if spread < wear + _JUST else "is held back"

@@ -31,7 +31,7 @@ from gridleaf.plan.problem import (
 )
 from gridleaf.plan.rules import fallback
 from gridleaf.plan.verify import verify
-from gridleaf.plan.visit_costs import VisitCosts, visit_costs
+from gridleaf.plan.visit_costs import Trade, VisitCosts, best_trade, visit_costs
 
 __all__ = [
     "Bill",
@@ -41,8 +41,10 @@ __all__ = [
     "Problem",
     "Progress",
     "Rows",
+    "Trade",
     "VisitCosts",
     "Visits",
+    "best_trade",
     "bill",
     "check",
     "fallback",

@@ -1,4 +1,4 @@
-"""What each visit of a plan costs: its energy beside the life of its battery."""
+"""What each visit of a plan costs: its energy beside the life of its battery; and why it gives or not."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridleaf.plan.cost import gained, meter_prices, parts
-from gridleaf.plan.depth import depth_cost
-from gridleaf.plan.problem import Floats, Plan, Problem, places
+from gridleaf.plan.depth import depth_cost, slices
+from gridleaf.plan.problem import Floats, Plan, Problem, by_step, filled, places
 from gridleaf.plan.vehicles import chains, dwelling
 
 
@@ -68,3 +68,36 @@ def visit_costs(problem: Problem, plan: Plan) -> VisitCosts:
         dwell_eur=dwell,
         depth_eur=depth_cost(problem, chain, start, levels) if deep else np.zeros(count),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """What giving a kWh back would earn each visit at best, and what it wears ``(N,)`` [EUR/kWh].
+
+    ``spread`` compares the steps of the stay by the plan's prices at the node, with what limits and demand
+    charges make of them: the dearest less the cheapest, losses of both ways taken off. NaN where the
+    visit cannot trade. ``wear`` is that of the first kWh.
+    """
+
+    spread: Floats
+    wear: Floats
+
+
+def best_trade(problem: Problem, plan: Plan) -> Trade:
+    """The best trade of each visit in a plan of this problem."""
+    visits, steps = problem.visits, len(problem.step_h)
+    place, step, chain = places(problem), np.arange(steps), chains(problem.visits)
+    round_trip = visits.charge_efficiency * visits.discharge_efficiency
+    spread = np.full(len(visits.id), np.nan)
+    for some in parts(chain):
+        stay = (step >= visits.arrive[some, None]) & (step < visits.depart[some, None])
+        into = stay & (by_step(visits.charge_kw[some], steps) > 0)
+        out_of = stay & (by_step(visits.discharge_kw[some], steps) > 0)
+        worth = plan.shadow_price_eur_per_kwh[place[some]]
+        dearest = np.where(out_of, worth, -np.inf).max(axis=1, initial=-np.inf)
+        cheapest = np.where(into, worth, np.inf).min(axis=1, initial=np.inf)
+        found = dearest - cheapest / round_trip[some]
+        spread[some] = np.where(np.isfinite(found), found, np.nan)
+    _, price = slices(visits)
+    deep = filled(price[:, :1], 0.0).sum(axis=1) / visits.discharge_efficiency
+    return Trade(spread=spread, wear=visits.wear_eur_per_kwh + deep)

@@ -95,8 +95,43 @@ def test_each_visit_has_its_cost_of_energy_beside_that_of_its_battery(
     run(depot)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     van = next(words for words in lines if words[:2] == ["van", "3"])
-    assert van[-1] == "1.2032"
-    assert ["all", "│", "151.71", "│", "82.48", "│", "-0.3474", "│", "3.4096"] in lines
+    assert [word for word in van if word != "│"][5:] == ["1.2032", "0.072,", "0.040:", "gives"]
+    whole = next(words for words in lines if words[:1] == ["all"])
+    assert [word for word in whole if word != "│"][1:] == ["151.71", "82.48", "-0.3474", "3.4096"]
+
+
+@pytest.mark.parametrize(
+    ("wear", "target_kwh", "verdict"),
+    [
+        (0.04, 20, "gives"),
+        (0.40, 20, "does not pay"),
+        (0.04, 40, "is held back"),
+    ],
+)
+def test_a_visit_that_could_give_says_why_it_does_or_does_not(
+    wear: float, target_kwh: float, verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Held back: every hour is needed for the target."""
+    visits = {
+        "id": ["giver", "taker"],
+        "node": ["site", "site"],
+        "arrive": [0, 0],
+        "depart": [2, 2],
+        "energy_kwh": [20, 20],
+        "target_kwh": [target_kwh, 20],
+        "charge_kw": [10, 10],
+        "discharge_kw": [10, 0],
+        "wear_eur_per_kwh": [wear, wear],
+    }
+    nodes = {"id": ["site"], "load_kw": [20], "import_price_eur_per_kwh": [[0.5, 0.2]]}
+    path = tmp_path / "problem.json"
+    document = {"start": "2026-01-05T16:00:00Z", "step_h": 1, "visits": visits, "nodes": nodes}
+    path.write_text(json.dumps(document))
+    assert run(path, "--json") == 0
+    found = summary_of(capsys)["visits"]
+    assert found["verdict"] == [verdict, ""]
+    assert found["spread_eur_per_kwh"] == [pytest.approx(0.3), None]
+    assert found["wear_eur_per_kwh"] == [wear, wear]
 
 
 def test_a_row_for_each_visit_only_where_they_are_few(

@@ -9,7 +9,7 @@ import pytest
 from small_problems import small
 
 from gridleaf.bench.instances import fleet
-from gridleaf.plan import Plan, Problem, bill, fallback, solve, visit_costs
+from gridleaf.plan import Plan, Problem, best_trade, bill, fallback, solve, visit_costs
 
 HELD = {"dwell_kwh": [[5, 12]] * 2, "dwell_eur_per_kwh_h": [[0.001, 0.004]] * 2}
 TWICE = {
@@ -96,3 +96,22 @@ def test_energy_of_visits_and_loads_is_the_bill_while_nothing_is_exported() -> N
     of_loads = bill(problem, nobody, nobody).energy_eur.sum()
     found = visit_costs(problem, plan).energy_eur.sum()
     assert found == pytest.approx(float(whole - of_loads))
+
+
+def test_the_best_spread_lies_within_the_stay_and_pays_for_the_losses() -> None:
+    """Prices are 0.3, 0.1, 0.2, 0.4; the stay ends before the last one."""
+    car = {
+        "depart": [3],
+        "discharge_kw": [10],
+        "charge_efficiency": [0.9],
+        "discharge_efficiency": [0.8],
+        "wear_eur_per_kwh": [0.02],
+        "depth_kwh": [20],
+        "depth_eur_per_kwh": [[0.01, 0.05]],
+    }
+    problem = small(car, LOAD)
+    trade = best_trade(problem, fallback(problem))
+    assert trade.spread.tolist() == pytest.approx([0.3 - 0.1 / 0.72])
+    assert trade.wear.tolist() == pytest.approx([0.02 + 0.01 / 0.8])
+    alone = small(car | {"discharge_kw": [0]}, LOAD)
+    assert np.isnan(best_trade(alone, fallback(alone)).spread).all()
