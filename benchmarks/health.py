@@ -59,7 +59,9 @@ class World:
     soc_step
         Of the gauge.
     cells_c
-        Mean temperature of the cells over the year, which nobody tells; None: they are warm.
+        Mean temperature of the cells over the year; None: they are warm.
+    ambient_c
+        What the site file says of it; None: nothing.
     told
         The capacity in the site file over the true one when new.
     replaced
@@ -70,6 +72,7 @@ class World:
     efficiency: tuple[float, float] | None = None
     soc_step: float = 0.01
     cells_c: float | None = None
+    ambient_c: float | None = None
     told: float = 1.0
     replaced: bool = False
     faults: Faults = Faults()
@@ -87,6 +90,7 @@ HARDER = {
     "the same, site file 10 % too low": replace(UNSEEN, told=0.9),
     "the same, battery replaced half way": replace(UNSEEN, replaced=True),
     "the same, cells at 12 °C": replace(UNSEEN, cells_c=12.0),
+    "the same, and the site file says so": replace(UNSEEN, cells_c=12.0, ambient_c=12.0),
     "health 60 %, nobody tells the age": World(soh=(0.6, 0.6), efficiency=(0.86, 0.97)),
     "efficiency 86 %": World(efficiency=(0.86, 0.86)),
 }
@@ -173,6 +177,7 @@ def _session(
         soc_to=min(round(shown[1] / step) * step, 1.0),
         charge_efficiency=INTO,
         discharge_efficiency=OUT_OF,
+        temperature_c=where.ambient_c,
     )
 
 

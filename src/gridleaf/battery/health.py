@@ -64,8 +64,9 @@ SHAPE_SD = 0.02
 SCALE_SD = 0.01
 """Scale error of the gauge, which its own sessions cannot show."""
 REGISTER_SD_KWH = 0.02
-COLD_C, COLD_PER_K, COLD_UNKNOWN_SD = 25.0, 0.003, 0.01
-"""Below 25 C a kelvin takes so much of the usable capacity; a temperature that nobody told adds this."""
+COLD_C, COLD_PER_K, COLD_SD = 25.0, 0.003, 0.01
+"""Below 25 C a kelvin takes so much of the usable capacity; how cold the cells are differs from session to
+session, and nobody measures it, so that adds this."""
 FREEDOM = 5.0
 """Degrees of freedom of Student's t."""
 GATE, LEAST_WEIGHT = 4.0, 0.25
@@ -90,7 +91,7 @@ class Sweep:
     """What one session tells: energy through the registers between two readings of the state of charge.
 
     Energies at the grid side [kWh], >= 0; SoC 0..1; the efficiencies are those the site assumes.
-    ``temperature_c`` is of the battery, None where nobody told.
+    ``temperature_c`` is what is taken for the battery's, None where nobody knows any.
     """
 
     at: datetime
@@ -287,7 +288,7 @@ def _learn(before: Estimate, sweep: Sweep) -> tuple[Estimate, float]:
 def _expected(mean: Floats, sweep: Sweep) -> tuple[float, Floats]:
     """The change of charge that a mean expects of a session, and its derivatives."""
     c, a, b = mean.tolist()
-    scale = math.exp(-c) / _cold(sweep.temperature_c)
+    scale = math.exp(-c) / left_by_cold(sweep.temperature_c)
     gained = scale * math.exp(a) * sweep.charge_efficiency * sweep.charged_kwh
     lost = scale * math.exp(-b) * sweep.discharged_kwh / sweep.discharge_efficiency
     return gained - lost, np.array([lost - gained, gained, lost])
@@ -298,12 +299,13 @@ def _noise(before: Estimate, sweep: Sweep) -> float:
     change, row = _expected(np.array(before.mean), sweep)
     gauge = 2 * (SOC_STEP**2 / 12 + SOC_SD**2)
     shape = (SHAPE_SD * change * max(1 - abs(change), 0.0)) ** 2
-    cold = (COLD_UNKNOWN_SD * change) ** 2 if sweep.temperature_c is None else 0.0
+    cold = (COLD_SD * change) ** 2
     moved = EFFICIENCY_SCATTER**2 * float(row[1] ** 2 + row[2] ** 2)
     return gauge + shape + cold + moved + 2 * (REGISTER_SD_KWH / before.capacity_kwh) ** 2
 
 
-def _cold(temperature_c: float | None) -> float:
+def left_by_cold(temperature_c: float | None) -> float:
+    """Share of the capacity that can be used at a temperature; all of it where nobody knows any."""
     if temperature_c is None:
         return 1.0
     return 1.0 - COLD_PER_K * min(max(COLD_C - temperature_c, 0.0), 50.0)

@@ -22,7 +22,7 @@ from gridleaf.cli.figure import check_figure, drawing
 from gridleaf.cli.logs import set_up_logs
 from gridleaf.cli.output import check_output, writing
 from gridleaf.control.batteries import next_record
-from gridleaf.control.passports import add_entry, heads_file, key_file
+from gridleaf.control.passports import add_entry, heads_file, key_file, own_key
 from gridleaf.domain.clock import RealClock
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import SiteConfig, Storage, load, same_token
@@ -147,11 +147,9 @@ def verify(
         entries, wrong = book.entries_of(document), book.faults_of_copy(document)
     else:
         storage, _ = _place(site_file, data_dir)
-        key_path = key_file(storage)
-        known = book.read_heads(heads_file(key_path))
+        known = book.read_heads(heads_file(key_file(storage)))
         heads += [known[battery]] if battery in known else []
-        if signer is None and key_path.exists():
-            signer = book.load_key(key_path).public_key()
+        signer = own_key(storage) if signer is None else signer
 
         async def work(store: Store) -> list[str]:
             return [row.entry for row in await store.passport(battery)]

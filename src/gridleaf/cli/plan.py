@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import orjson
 import typer
 from rich.console import Console
@@ -18,14 +18,23 @@ from gridleaf.plan import (
     Plan,
     Problem,
     Progress,
+    Trade,
+    VisitCosts,
+    best_trade,
     bill,
     fallback,
     read_problem,
     solve,
     verify,
+    visit_costs,
     write_plan,
 )
 from gridleaf.plan.method import Method
+
+_JUST = 5e-4
+"""Less than this nobody sees: of a price per kWh, and of an energy."""
+_FEW = 40
+"""So many visits have a row each in the table."""
 
 
 def _workers(text: str) -> int | Literal["ray"]:
@@ -103,15 +112,19 @@ def plan(
         with writing(out):
             write_plan(result, out)
     if as_json:
-        print(orjson.dumps(summary(result, faults, failure)).decode())
+        found = summary(problem, result, faults, failure)
+        print(orjson.dumps(found, option=orjson.OPT_SERIALIZE_NUMPY).decode())
     else:
         _show(problem, result, faults, failure)
     if faults:
         raise typer.Exit(1)
 
 
-def summary(result: Plan, faults: list[str], failure: str | None) -> dict[str, Any]:
+def summary(
+    problem: Problem, result: Plan, faults: list[str], failure: str | None
+) -> dict[str, Any]:
     """What a program may want to know; null where nothing is proven."""
+    costs, trade = visit_costs(problem, result), best_trade(problem, result)
     return {
         "method": result.method,
         "objective_eur": result.objective_eur,
@@ -124,6 +137,19 @@ def summary(result: Plan, faults: list[str], failure: str | None) -> dict[str, A
         "verified": not faults,
         "problems": faults,
         "notes": [*([failure] if failure else []), *result.notes],
+        "visits": {
+            "id": result.visit_id,
+            "charged_kwh": costs.charged_kwh,
+            "discharged_kwh": costs.discharged_kwh,
+            "energy_eur": costs.energy_eur,
+            "life_eur": costs.life_eur,
+            "wear_eur": costs.wear_eur,
+            "dwell_eur": costs.dwell_eur,
+            "depth_eur": costs.depth_eur,
+            "spread_eur_per_kwh": trade.spread,
+            "wear_eur_per_kwh": trade.wear,
+            "verdict": _verdicts(trade, costs),
+        },
     }
 
 
@@ -136,10 +162,8 @@ def _show(problem: Problem, result: Plan, faults: list[str], failure: str | None
         trip_unmet_kwh=result.trip_unmet_kwh if result.trip_unmet_kwh.size else None,
     )
     console.print(_node_table(problem, result, costs))
-    hours = problem.step_h
+    console.print(_visit_table(problem, result))
     lines = {
-        "charged": f"{result.charge_kw.sum(axis=0, dtype=np.float64) @ hours:.2f} kWh",
-        "discharged": f"{result.discharge_kw.sum(axis=0, dtype=np.float64) @ hours:.2f} kWh",
         "unmet": f"{result.unmet_kwh.sum():.2f} kWh",
         "lacking on trips": f"{result.trip_unmet_kwh.sum():.2f} kWh",
         "energy": f"{costs.energy_eur.sum():.4f} EUR",
@@ -190,3 +214,43 @@ def _node_table(problem: Problem, result: Plan, costs: Bill) -> Table:
             f"{result.over_limit_kw[k].max():.2f}",
         )
     return table
+
+
+def _visit_table(problem: Problem, result: Plan) -> Table:
+    """The cost of energy beside the cost of life: of each visit where they are few, and of all."""
+    costs = visit_costs(problem, result)
+    columns = (costs.charged_kwh, costs.discharged_kwh, costs.energy_eur, costs.life_eur)
+    digits = (2, 2, 4, 4)
+    table = Table(show_edge=False)
+    table.add_column("visit")
+    for head in ("charged\nkWh", "discharged\nkWh", "energy\nEUR", "life\nEUR"):
+        table.add_column(head, justify="right", no_wrap=True)
+    few = len(result.visit_id) <= _FEW
+    if few:
+        table.add_column("spread, wear\nof a kWh given")
+        trade = best_trade(problem, result)
+        verdicts = _verdicts(trade, costs)
+        for n, (name, *values) in enumerate(zip(result.visit_id, *columns, strict=True)):
+            numbers = (f"{x:.{d}f}" for x, d in zip(values, digits, strict=True))
+            facts = f"{trade.spread[n]:.3f}, {trade.wear[n]:.3f}: {verdicts[n]}"
+            table.add_row(name, *numbers, facts if verdicts[n] else "")
+        table.add_section()
+    sums = (float(column.sum()) for column in columns)
+    table.add_row("all", *(f"{x:.{d}f}" for x, d in zip(sums, digits, strict=True)))
+    return table
+
+
+def _verdicts(trade: Trade, costs: VisitCosts) -> list[str]:
+    """Whether each visit gives, and why not; "" where it cannot."""
+    columns = zip(
+        trade.spread.tolist(), trade.wear.tolist(), costs.discharged_kwh.tolist(), strict=True
+    )
+    return [_verdict(spread, wear, given) for spread, wear, given in columns]
+
+
+def _verdict(spread: float, wear: float, given_kwh: float) -> str:
+    if math.isnan(spread):
+        return ""
+    if given_kwh > _JUST:
+        return "gives"
+    return "does not pay" if spread < wear + _JUST else "is held back"

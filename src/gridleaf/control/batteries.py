@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from gridleaf.battery.budget import Budget, allowed_discharge_kwh
-from gridleaf.battery.health import Estimate, Sweep, informed, prior, update
+from gridleaf.battery.health import Estimate, Sweep, informed, left_by_cold, prior, update
 from gridleaf.control.session import LiveSession
 from gridleaf.control.wear import predicted_fade
 from gridleaf.domain.site import Defaults, Evse, Vehicle, same_token
@@ -65,8 +65,8 @@ class Batteries:
         """The capacity to plan with, and who says so; None where nobody does.
 
         What the vehicle itself told at this session (``vehicle``), where it can be; else what its
-        sessions have shown (``sessions``), once that is more than the prior knew; else the site file
-        (``site``).
+        sessions have shown (``sessions``), once that is more than the prior knew, less what the site's
+        temperature takes of it; else the site file (``site``).
         """
         if vehicle is None:
             return told_kwh, "vehicle" if told_kwh is not None else ""
@@ -75,13 +75,15 @@ class Batteries:
             return told_kwh, "vehicle"
         record = self.health(vehicle, at)
         if record is not None:
-            return record.capacity_kwh, "sessions"
+            return record.capacity_kwh * left_by_cold(self._defaults.ambient_c), "sessions"
         return vehicle.capacity_kwh, "site"
 
     def health(self, vehicle: Vehicle, at: datetime) -> HealthRecord | None:
         """The newest estimate of a vehicle, if it knows more than the prior does."""
-        record = self._record(vehicle)
-        if record is None or not trusted(record, vehicle, self._defaults, at):
+        record = self.latest.get(same_token(vehicle.id_token))
+        if record is None or not is_of(record, vehicle, at):
+            return None
+        if not trusted(record, vehicle, self._defaults, at):
             return None
         return record
 
@@ -91,17 +93,12 @@ class Batteries:
         known = estimate_of(record) if record else expected(vehicle, self._defaults, at)
         return min(known.capacity_kwh / vehicle.capacity_kwh, 1.0)
 
-    def _record(self, vehicle: Vehicle) -> HealthRecord | None:
-        """None as well where the site file has given the vehicle another battery since."""
-        record = self.latest.get(same_token(vehicle.id_token))
-        return None if record is None or record.nominal_kwh != vehicle.capacity_kwh else record
-
     def learn(self, session: LiveSession, vehicle: Vehicle, evse: Evse) -> HealthRecord | None:
         """What a session that is over adds; None where it says nothing.
 
         It counts when it is stored (:meth:`learnt`).
         """
-        sweep = sweep_of(session, evse)
+        sweep = sweep_of(session, evse, self._defaults.ambient_c)
         if sweep is None:
             return None
         name = same_token(vehicle.id_token)
@@ -111,6 +108,7 @@ class Batteries:
             sweep,
             session_id=session.session_id,
             nominal_kwh=vehicle.capacity_kwh,
+            since=vehicle.battery_since,
             begin=expected(vehicle, self._defaults, sweep.at),
         )
 
@@ -162,12 +160,14 @@ def next_record(
     session_id: str,
     nominal_kwh: float,
     begin: Estimate,
+    since: date | None = None,
 ) -> HealthRecord | None:
     """The estimate after one more session; None where too little happened in it.
 
-    It goes on from ``newest``, or from the prior ``begin`` where that was of another battery.
+    It goes on from ``newest``, or from the prior ``begin`` where that was of another battery than the one
+    of ``nominal_kwh`` that is in use ``since`` a day.
     """
-    goes_on = newest is not None and newest.nominal_kwh == nominal_kwh
+    goes_on = newest is not None and _same(newest, nominal_kwh, since, sweep.at)
     before = estimate_of(newest) if newest is not None and goes_on else begin
     after, weight, verdict = update(before, sweep, begin)
     if verdict == "small":
@@ -191,15 +191,32 @@ def next_record(
     )
 
 
+def is_of(record: HealthRecord, vehicle: Vehicle, at: datetime) -> bool:
+    """Whether a record is of the battery that a vehicle has at ``at``, and not of one before it.
+
+    Another one is told by another capacity in the site file, or by a ``battery_since`` after the record.
+    """
+    return _same(record, vehicle.capacity_kwh, vehicle.battery_since, at)
+
+
+def _same(record: HealthRecord, nominal_kwh: float, since: date | None, at: datetime) -> bool:
+    replaced = since is not None and record.at < _midnight(since) <= at
+    return record.nominal_kwh == nominal_kwh and not replaced
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
 def trusted(record: HealthRecord, vehicle: Vehicle, defaults: Defaults, at: datetime) -> bool:
     """Whether an estimate knows more than age and model do."""
     return informed(estimate_of(record), expected(vehicle, defaults, at))
 
 
-def sweep_of(session: LiveSession, evse: Evse) -> Sweep | None:
+def sweep_of(session: LiveSession, evse: Evse, ambient_c: float) -> Sweep | None:
     """What a session tells about the battery: its registers between two states of charge.
 
-    None where the state of charge was not told twice, or a flag casts doubt on what was.
+    Nobody tells how warm the cells are; they are taken to be as warm as the site, ``ambient_c``. None where the state of charge was not told twice, or a flag casts doubt on what was.
     """
     first, last = session.arrival, session.mark()
     if first.soc is None or last.soc is None or session.soc_at is None:
@@ -214,6 +231,7 @@ def sweep_of(session: LiveSession, evse: Evse) -> Sweep | None:
         soc_to=last.soc,
         charge_efficiency=evse.charge_efficiency,
         discharge_efficiency=evse.discharge_efficiency,
+        temperature_c=ambient_c,
     )
 
 
@@ -236,7 +254,7 @@ def expected(vehicle: Vehicle, defaults: Defaults, at: datetime) -> Estimate:
     And by its cells, at the temperature of the site, where the site file names them.
     """
     made = vehicle.battery_since
-    since = None if made is None else datetime.combine(made, time(), UTC)
+    since = None if made is None else _midnight(made)
     if vehicle.battery is None:
         return prior(vehicle.capacity_kwh, at, since)
     # what is compiled takes a moment to load: only those who know a battery wait

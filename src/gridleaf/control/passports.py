@@ -17,12 +17,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from prometheus_client import Counter
 
 from gridleaf.battery import passport as book
 from gridleaf.battery.health import EFFICIENCY_SD
 from gridleaf.battery.pack import named, stored_kwh
-from gridleaf.control.batteries import estimate_of
+from gridleaf.control.batteries import estimate_of, is_of
 from gridleaf.domain.errors import ConfigError, GridleafError
 from gridleaf.domain.site import SiteConfig, Storage, Vehicle, same_token
 from gridleaf.store.port import HealthRecord, PassportRecord, Store
@@ -48,6 +49,12 @@ def heads_file(key: Path) -> Path:
     return key.with_name(f"{key.name}.heads")
 
 
+def own_key(storage: Storage) -> Ed25519PublicKey | None:
+    """Whose signature a site's passports must have; None where it has no key yet."""
+    path = key_file(storage)
+    return book.load_key(path).public_key() if path.exists() else None
+
+
 async def write_due(store: Store, site: SiteConfig, key: Path, at: datetime) -> list[str]:
     """Add an entry for each vehicle whose health is new, at most one a day.
 
@@ -59,7 +66,7 @@ async def write_due(store: Store, site: SiteConfig, key: Path, at: datetime) -> 
     written = []
     for record in await store.latest_health():
         vehicle = vehicles.get(record.vehicle)
-        if vehicle is None or record.nominal_kwh != vehicle.capacity_kwh:
+        if vehicle is None or not is_of(record, vehicle, at):
             continue
         try:
             if not _due(record, newest.get(record.vehicle), at, ZoneInfo(site.timezone)):
@@ -117,7 +124,7 @@ async def add_entry(
     """
     entries = [row.entry for row in await store.passport(battery)]
     first = not entries and not await store.latest_passports()
-    facts = await _facts(store, battery, site)
+    facts = await _facts(store, battery, site, at)
     entry = await asyncio.to_thread(_signed, battery, facts, at, entries, key, first)
     record = PassportRecord(vehicle=battery, number=len(entries) + 1, entry=entry)
     if not await store.append_passport(record):
@@ -152,7 +159,7 @@ def _remember(battery: str, entries: Sequence[str], key: Path) -> None:
 # -- what is known --
 
 
-async def _facts(store: Store, battery: str, site: SiteConfig | None) -> book.Facts:
+async def _facts(store: Store, battery: str, site: SiteConfig | None, at: datetime) -> book.Facts:
     """What the store and the site file tell of a battery."""
     history = await store.health(battery, limit=1)
     moved = (await store.throughput(id_token=battery)).get(battery)
@@ -161,7 +168,9 @@ async def _facts(store: Store, battery: str, site: SiteConfig | None) -> book.Fa
     nominal = vehicle.capacity_kwh if vehicle else history[0].nominal_kwh if history else None
     if nominal is None:
         raise ConfigError(battery, "no vehicle of this id token is known")
-    newest = history[0] if history and history[0].nominal_kwh == nominal else None
+    newest = next(iter(history), None)
+    if newest is not None and vehicle is not None and not is_of(newest, vehicle, at):
+        newest = None
     told = [s for s in stays if s.departure_soc is not None and s.departed_at is not None]
     return book.Facts(
         nominal_kwh=nominal,

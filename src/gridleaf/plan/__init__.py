@@ -31,6 +31,7 @@ from gridleaf.plan.problem import (
 )
 from gridleaf.plan.rules import fallback
 from gridleaf.plan.verify import verify
+from gridleaf.plan.visit_costs import Trade, VisitCosts, best_trade, visit_costs
 
 __all__ = [
     "Bill",
@@ -40,7 +41,10 @@ __all__ = [
     "Problem",
     "Progress",
     "Rows",
+    "Trade",
+    "VisitCosts",
     "Visits",
+    "best_trade",
     "bill",
     "check",
     "fallback",
@@ -53,6 +57,7 @@ __all__ = [
     "solve",
     "solve_exact",
     "verify",
+    "visit_costs",
     "write_plan",
     "write_problem",
 ]

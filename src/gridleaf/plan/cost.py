@@ -11,6 +11,7 @@ from gridleaf.plan.depth import depth_cost
 from gridleaf.plan.problem import (
     Floats,
     Ints,
+    Nodes,
     Penalties,
     Plan,
     Powers,
@@ -87,16 +88,14 @@ def bill(
         taken[:] = trip_unmet_kwh
     start, levels = np.zeros(count if deep else 0), np.zeros((count if deep else 0, len(step_h)))
     short, wear, dwell = 0.0, 0.0, 0.0
-    for some in _parts(chain):
+    for some in parts(chain):
         charge, discharge = (power[some].astype(np.float64) for power in (charge_kw, discharge_kw))
         power = charge - discharge
         np.add.at(node_kw, place[some], power)
         if problem.rows is not None:
             row_kw += problem.rows.coefficient[:, some] @ power
         wear += float(visits.wear_eur_per_kwh[some] @ (discharge @ step_h))
-        charge *= visits.charge_efficiency[some, None]
-        discharge /= visits.discharge_efficiency[some, None]
-        energy = np.cumsum((charge - discharge) * step_h, axis=1)
+        energy = gained(problem, some, charge, discharge)
         follows = chain.before[some] >= 0
         brought = np.where(
             follows, left[chain.before[some]] - chain.trip[some], visits.energy_kwh[some]
@@ -134,7 +133,31 @@ def bill(
     )
 
 
-def _parts(chain: Chains) -> Iterator[Ints]:
+def gained(problem: Problem, some: Ints, charge_kw: Floats, discharge_kw: Floats) -> Floats:
+    """What visits ``some`` have gained since arrival at the end of each step ``(n, T)`` [kWh].
+
+    Overwrites the powers.
+    """
+    charge_kw *= problem.visits.charge_efficiency[some, None]
+    discharge_kw /= problem.visits.discharge_efficiency[some, None]
+    return np.cumsum((charge_kw - discharge_kw) * problem.step_h, axis=1)
+
+
+def meter_prices(nodes: Nodes, export_kw: Floats) -> Floats:
+    """What one more kWh at each node costs at the meters of it and all above it ``(K, T)``."""
+    price = np.where(
+        export_kw > 0,
+        filled(nodes.export_price_eur_per_kwh, 0.0),
+        filled(nodes.import_price_eur_per_kwh, 0.0),
+    )
+    parent = parents(nodes)
+    for k in from_the_roots(parent):
+        if parent[k] >= 0:
+            price[k] += price[parent[k]]
+    return price
+
+
+def parts(chain: Chains) -> Iterator[Ints]:
     """The visits, some at a time, every one after those that it follows."""
     for wave in (chain.first, *chain.waves):
         for start in range(0, len(wave), PART):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gridleaf.domain.clock import stopwatch
-from gridleaf.plan.cost import Bill, bill, finish
+from gridleaf.plan.cost import bill, finish, meter_prices
 from gridleaf.plan.problem import (
     Floats,
     Plan,
@@ -51,7 +51,7 @@ def fallback(problem: Problem, *, timer: Callable[[], float] = stopwatch) -> Pla
         charge_kw=charge,
         discharge_kw=discharge,
         lower_bound_eur=-np.inf,
-        shadow_price_eur_per_kwh=_meter_prices(problem, result),
+        shadow_price_eur_per_kwh=meter_prices(problem.nodes, result.export_kw),
         notes=(),
         seconds=timer() - began,
     )
@@ -112,18 +112,3 @@ def _least_laxity_first(problem: Problem) -> Floats:
                     room[above[i], t] -= spare
                     slack[:, t] -= factor[:, i] * spare
     return charge
-
-
-def _meter_prices(problem: Problem, result: Bill) -> Floats:
-    """What one more kWh at each node costs at the meters of it and all above it ``(K, T)``."""
-    nodes = problem.nodes
-    price = np.where(
-        result.export_kw > 0,
-        filled(nodes.export_price_eur_per_kwh, 0.0),
-        filled(nodes.import_price_eur_per_kwh, 0.0),
-    )
-    parent = parents(nodes)
-    for k in from_the_roots(parent):
-        if parent[k] >= 0:
-            price[k] += price[parent[k]]
-    return price

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from gridleaf.battery import passport as book
-from gridleaf.control.batteries import estimate_of, expected, trusted
+from gridleaf.control.batteries import estimate_of, expected, is_of, trusted
+from gridleaf.control.passports import heads_file, key_file, own_key
 from gridleaf.control.wear import usual_wear_per_kwh
 from gridleaf.domain.errors import ConfigError
-from gridleaf.domain.site import Vehicle, same_token
+from gridleaf.domain.site import Storage, Vehicle, same_token
 from gridleaf.store.port import HealthRecord, PassportRecord
 from gridleaf.web.port import Platform
 
@@ -70,9 +71,9 @@ def _view(
     passport: PassportRecord | None,
 ) -> BatteryView:
     nominal = vehicle.capacity_kwh
-    if record is not None and record.nominal_kwh != nominal:
-        record = None
     site, now = platform.site, platform.clock.now()
+    if record is not None and not is_of(record, vehicle, now):
+        record = None
     known = expected(vehicle, site.defaults, now) if record is None else estimate_of(record)
     low, high = known.band_kwh
     soh = known.capacity_kwh / nominal
@@ -114,17 +115,22 @@ async def passport_of(platform: Platform, id_token: str) -> dict[str, Any]:
     KeyError
         It has none.
     ConfigError
-        Its history is not as it was written; nothing of it leaves then.
+        Its history is not as this site wrote it, or the site's key cannot be used; nothing of it leaves
+        then.
     """
-    battery = same_token(id_token)
+    battery, storage = same_token(id_token), platform.site.storage
+    heads = await asyncio.to_thread(book.read_heads, heads_file(key_file(storage)))
     entries = [row.entry for row in await platform.store.passport(battery)]
     if not entries:
         raise KeyError(id_token)
-    return await asyncio.to_thread(_checked, battery, entries)
+    seen = [heads[battery]] if battery in heads else []
+    return await asyncio.to_thread(_checked, battery, entries, storage, seen)
 
 
-def _checked(battery: str, entries: Sequence[str]) -> dict[str, Any]:
-    if wrong := book.faults(battery, entries):
+def _checked(
+    battery: str, entries: Sequence[str], storage: Storage, seen: Sequence[book.Head]
+) -> dict[str, Any]:
+    if wrong := book.faults(battery, entries, key=own_key(storage), heads=seen):
         raise ConfigError(f"passport of {battery}", "; ".join(wrong))
     return book.document(battery, entries)
 

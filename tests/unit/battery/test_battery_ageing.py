@@ -249,6 +249,14 @@ def test_resistance_grows_where_the_model_tells_of_it_and_stays_elsewhere() -> N
         assert (life.resistance > 1.0).all() == cell.resistance, cell.name
 
 
+def test_the_resistance_of_kokams_cell_grows_as_its_caveat_says() -> None:
+    kokam = model("Nmc111_Gr_Kokam75Ah_Battery")
+    for temperature_c, times in ((25, 11), (35, 22)):
+        grown = simulate(kokam, rest(1.0, temperature_c), 10).resistance[-1]
+        assert round(float(grown)) == times
+        assert f"{times} times" in kokam.caveat
+
+
 def test_what_is_outside_the_fitted_range_is_told_by_reason() -> None:
     life = simulate(model("NMC_Gr_50Ah_B1"), daily(DRIVE, 12, 15), 1)
     assert life.reasons["depth"][0] == pytest.approx(1.0)

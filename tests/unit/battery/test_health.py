@@ -76,6 +76,7 @@ def test_it_stays_right_whichever_fault_is_frequent(faults: Faults) -> None:
         "the same, 20 % strangers",
         "the same, site file 10 % too low",
         "the same, battery replaced half way",
+        "the same, and the site file says so",
     ],
 )
 def test_the_band_holds_where_vehicles_are_not_as_assumed(name: str) -> None:

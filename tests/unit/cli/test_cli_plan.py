@@ -81,6 +81,71 @@ def test_people_read_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         assert word in text
 
 
+def test_each_visit_has_its_cost_of_energy_beside_that_of_its_battery(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    depot = next(example for example in EXAMPLES if example.stem == "depot-v2g")
+    run(depot, "--json")
+    visits = summary_of(capsys)["visits"]
+    assert visits["id"] == ["van 1", "van 2", "van 3", "car 1", "car 2"]
+    assert visits["life_eur"] == pytest.approx(
+        [0.04 * kwh for kwh in visits["discharged_kwh"][:3]] + [0.05 * 11.04, 0.0]
+    )
+    assert visits["energy_eur"][2] == pytest.approx(-4.7696, abs=1e-4)
+    run(depot)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    van = next(words for words in lines if words[:2] == ["van", "3"])
+    assert [word for word in van if word != "│"][5:] == ["1.2032", "0.072,", "0.040:", "gives"]
+    whole = next(words for words in lines if words[:1] == ["all"])
+    assert [word for word in whole if word != "│"][1:] == ["151.71", "82.48", "-0.3474", "3.4096"]
+
+
+@pytest.mark.parametrize(
+    ("wear", "target_kwh", "verdict"),
+    [
+        (0.04, 20, "gives"),
+        (0.40, 20, "does not pay"),
+        (0.04, 40, "is held back"),
+    ],
+)
+def test_a_visit_that_could_give_says_why_it_does_or_does_not(
+    wear: float, target_kwh: float, verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Held back: every hour is needed for the target."""
+    visits = {
+        "id": ["giver", "taker"],
+        "node": ["site", "site"],
+        "arrive": [0, 0],
+        "depart": [2, 2],
+        "energy_kwh": [20, 20],
+        "target_kwh": [target_kwh, 20],
+        "charge_kw": [10, 10],
+        "discharge_kw": [10, 0],
+        "wear_eur_per_kwh": [wear, wear],
+    }
+    nodes = {"id": ["site"], "load_kw": [20], "import_price_eur_per_kwh": [[0.5, 0.2]]}
+    path = tmp_path / "problem.json"
+    document = {"start": "2026-01-05T16:00:00Z", "step_h": 1, "visits": visits, "nodes": nodes}
+    path.write_text(json.dumps(document))
+    assert run(path, "--json") == 0
+    found = summary_of(capsys)["visits"]
+    assert found["verdict"] == [verdict, ""]
+    assert found["spread_eur_per_kwh"] == [pytest.approx(0.3), None]
+    assert found["wear_eur_per_kwh"] == [wear, wear]
+
+
+def test_a_row_for_each_visit_only_where_they_are_few(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count in (40, 41):
+        problem = fleet(count)
+        path = tmp_path / f"{count}.npz"
+        write_problem(problem, path)
+        assert run(path) == 0
+        words = capsys.readouterr().out.split()
+        assert (problem.visits.id[0] in words) == (count == 40)
+
+
 def test_without_time_to_solve_plain_rules_stand_in(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(EXAMPLES[0], "--time-limit", "0", "--json") == 0
     summary = summary_of(capsys)

@@ -12,7 +12,7 @@ import pytest
 from builders import NOON, outlook, site
 from fake_depot import past_health
 from gridleaf.battery.health import Estimate, prior
-from gridleaf.control.batteries import expected, sweep_of
+from gridleaf.control.batteries import expected, is_of, sweep_of
 from gridleaf.control.decide import decide
 from gridleaf.control.explain import explain
 from gridleaf.control.learn import keep_health, restore_batteries
@@ -172,6 +172,41 @@ def test_another_capacity_in_the_site_file_begins_anew() -> None:
     assert (record.version, record.sessions) == (9, 1)
 
 
+@pytest.mark.parametrize(("days", "version", "sessions"), [(9, 9, 1), (-400, 9, 9), (400, 9, 9)])
+def test_a_battery_in_use_since_the_newest_estimate_begins_anew(
+    days: int, version: int, sessions: int
+) -> None:
+    """Of the same capacity; one that is in use for longer, or is not yet, changes nothing."""
+    live, later = depot(), NOON + timedelta(days=12)
+    learnt(live, 8)
+    other = depot(battery_since=(NOON + timedelta(days=days)).date())
+    other.batteries.restore(live.batteries.latest.values())
+    vehicle = other.site.vehicles[0]
+    assert is_of(live.batteries.latest["van"], vehicle, later) == (sessions > 1)
+    record = other.batteries.learn(play(other, 10, capacity_kwh=34.0), vehicle, DC1)
+    assert record is not None
+    assert (record.version, record.sessions) == (version, sessions)
+
+
+def test_a_cold_site_does_not_take_its_batteries_for_worn_and_plans_with_what_the_cold_leaves() -> (
+    None
+):
+    found = []
+    for ambient_c in (25, 5):
+        live = LiveSite(
+            site(vehicles=[VAN.model_dump(exclude_unset=True)], defaults={"ambient_c": ambient_c})
+        )
+        learnt(live, 8, capacity_kwh=34.0 * (1 - 0.003 * (25 - ambient_c)))
+        vehicle, at = live.site.vehicles[0], NOON + timedelta(days=9)
+        found.append(
+            (live.batteries.soh(vehicle, at), live.batteries.capacity_kwh(vehicle, None, at))
+        )
+    (warm_soh, (warm_kwh, _)), (cold_soh, (cold_kwh, _)) = found
+    assert cold_soh == pytest.approx(warm_soh, rel=5e-3)
+    assert warm_kwh is not None
+    assert cold_kwh == pytest.approx(0.94 * warm_kwh, rel=5e-3)
+
+
 def test_energy_counts_between_the_readings_of_the_state_of_charge() -> None:
     live = depot()
     session = begin(live, "t", NOON, 0.4)
@@ -179,10 +214,11 @@ def test_energy_counts_between_the_readings_of_the_state_of_charge() -> None:
     live.apply(later)
     end = report("t", NOON + 2 * DRIFT, "ended", soc=0.8, charged=119.0, discharged=52.0)
     live.apply(replace(end, samples=end.samples[:2]))
-    sweep = sweep_of(session, DC1)
+    sweep = sweep_of(session, DC1, 12.0)
     assert sweep is not None
     assert (sweep.charged_kwh, sweep.discharged_kwh) == (17.0, 2.0)
     assert (sweep.soc_from, sweep.soc_to) == (0.4, 0.8)
+    assert sweep.temperature_c == 12.0
     assert session.charged.total_kwh == 19.0
 
 
@@ -192,7 +228,7 @@ def test_fault_31_a_session_whose_state_of_charge_jumped_teaches_nothing(soc: fl
     session = begin(live, "t", NOON, 0.5)
     live.apply(report("t", NOON + DRIFT, "updated", soc=soc, charged=102.0, discharged=50.0))
     assert "soc_jump" in session.flags
-    assert sweep_of(session, DC1) is None
+    assert sweep_of(session, DC1, 20.0) is None
 
 
 def test_fault_27_a_session_whose_register_was_reset_teaches_nothing() -> None:
@@ -200,7 +236,7 @@ def test_fault_27_a_session_whose_register_was_reset_teaches_nothing() -> None:
     session = begin(live, "t", NOON, 0.5)
     live.apply(report("t", NOON + DRIFT, "updated", soc=0.8, charged=3.0, discharged=50.0))
     assert "register_reset" in session.flags
-    assert sweep_of(session, DC1) is None
+    assert sweep_of(session, DC1, 20.0) is None
 
 
 def test_fault_24_a_session_that_was_closed_by_a_guess_teaches_nothing() -> None:
@@ -208,7 +244,7 @@ def test_fault_24_a_session_that_was_closed_by_a_guess_teaches_nothing() -> None
     session = begin(live, "t", NOON, 0.5)
     begin(live, "next", NOON + DRIFT, 0.6)
     assert session.suspect
-    assert sweep_of(session, DC1) is None
+    assert sweep_of(session, DC1, 20.0) is None
 
 
 def in_store(work: Any) -> None:

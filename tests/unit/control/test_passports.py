@@ -137,6 +137,20 @@ def test_a_battery_that_the_site_does_not_have_gets_none(
     in_store(test)
 
 
+def test_a_battery_put_in_since_gets_an_entry_once_it_is_measured(tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        key = tmp_path / "passport.key"
+        since = {**VAN.model_dump(exclude_unset=True), "battery_since": (NOON + 3 * DAY).date()}
+        await drive(store, NOON, 1)
+        assert await write_due(store, depot(vehicles=[since]), key, NOON + 5 * DAY) == []
+        written = await add_entry(store, "van", key, NOON + 5 * DAY, site=depot(vehicles=[since]))
+        assert "remainingEnergy" not in book.document("van", written)["attributes"]
+        await drive(store, NOON + 6 * DAY, 2)
+        assert await write_due(store, depot(vehicles=[since]), key, NOON + 7 * DAY) == ["van"]
+
+    in_store(test)
+
+
 def test_a_lost_key_is_missed_and_never_replaced(tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         key, away = tmp_path / "passport.key", tmp_path / "away"

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gridleaf.battery.passport import Facts, Head, attributes, sign, write_heads
 from gridleaf.control.batteries import expected
-from gridleaf.domain.site import same_token
+from gridleaf.control.passports import heads_file, key_file
+from gridleaf.domain.errors import ConfigError
+from gridleaf.domain.site import Storage, same_token
+from gridleaf.store.port import PassportRecord
 from gridleaf.web.auth import Principal, Role
-from gridleaf.web.batteries import BatteryView, battery_views
+from gridleaf.web.batteries import BatteryView, battery_views, passport_of
 from gridleaf.web.console.tables import Row
 from gridleaf.web.console.texts import kwh
 from gridleaf.web.console.vehicles import battery_row
@@ -76,6 +83,54 @@ def test_a_battery_of_another_size_than_was_measured_counts_as_not_measured() ->
         assert view.soh == pytest.approx(known.capacity_kwh / other.capacity_kwh)
         assert view.soh_high - view.soh_low > views[0].soh_high - views[0].soh_low
         assert row(w, view).cells[4].text == "age"
+
+    in_world(test, filled=True)
+
+
+def test_a_battery_put_in_since_it_was_measured_counts_as_not_measured() -> None:
+    async def test(w: World) -> None:
+        first = w.platform.site.vehicles[0]
+        today = w.platform.clock.now().date()
+        (record,) = [
+            r
+            for r in await w.platform.store.latest_health()
+            if r.vehicle == same_token(first.id_token)
+        ]
+        past = replace(record, at=record.at - timedelta(days=1), version=99, session_id="past")
+        await w.platform.store.append_health(past)
+        other = first.model_copy(update={"battery_since": today})
+        (view,) = await battery_views(w.platform, other)
+        assert (view.measured_at, view.sessions) == (None, 0)
+
+    in_world(test, filled=True)
+
+
+def test_a_passport_that_another_key_has_signed_or_that_was_cut_is_not_given_out(
+    tmp_path: Path,
+) -> None:
+    async def test(w: World) -> None:
+        storage = Storage(data_dir=tmp_path)
+        first, *_, last = w.platform.site.vehicles
+        w.platform.site = w.platform.site.model_copy(update={"storage": storage})
+        battery = same_token(first.id_token)
+        assert (await passport_of(w.platform, first.id_token))["battery"] == battery
+        key = key_file(storage)
+        key.write_bytes(bytes(range(32)))
+        key.chmod(0o600)
+        assert (await passport_of(w.platform, first.id_token))["battery"] == battery
+
+        stranger, other = Ed25519PrivateKey.generate(), same_token(last.id_token)
+        facts = attributes(Facts(nominal_kwh=99.0), w.platform.clock.now())
+        forged = sign(other, facts, w.platform.clock.now(), (), stranger)
+        await w.platform.store.append_passport(
+            PassportRecord(vehicle=other, number=1, entry=forged)
+        )
+        with pytest.raises(ConfigError, match="entry 1 is signed with another key"):
+            await passport_of(w.platform, last.id_token)
+
+        write_heads(heads_file(key), {battery: Head(2, "00")})
+        with pytest.raises(ConfigError, match="1 entries are missing at the end"):
+            await passport_of(w.platform, first.id_token)
 
     in_world(test, filled=True)
 

@@ -37,6 +37,10 @@ def test_power_carries_its_unit_and_its_direction() -> None:
     assert texts.signed_kw(None) == "–"
 
 
+def test_the_drivers_part_is_of_what_giving_back_adds_and_not_of_all_savings() -> None:
+    assert texts.part_of_gain(0.12, 0.3, "EUR") == "€0.12, 30\u00a0% of what giving back adds"
+
+
 def test_money_in_the_currency_of_the_site() -> None:
     assert texts.money(12.5, "EUR") == "€12.50"
     assert texts.money(-0.3, "GBP") == "−£0.30"

@@ -269,7 +269,8 @@ MODELS: Final[tuple[Model, ...]] = (
             Part(along="efc", p=0.712, capacity=0.0, resistance=1.0),
         ),
         calendar=calendar.nmc_kokam,
-        caveat="C-rate has no effect.",
+        caveat="C-rate has no effect. As published, resistance grows to 11 times in ten years of rest at full charge "
+        "and 25 °C, and to 22 times at 35 °C.",
     ),
     Model(
         name="Nmc111_Gr_Sanyo2Ah_Battery",

@@ -17,6 +17,7 @@ from gridleaf.web.console.texts import (
     kwh,
     moment,
     money,
+    part_of_gain,
     percent,
     until,
     who,
@@ -92,7 +93,7 @@ def _page(visit: Visit, evse: EvseState) -> None:
                 expected = definition("Expected then")
                 earned = definition("Saved so far")
                 earning = definition("Saving by departure")
-                share = definition("Yours of that") if session.driver_share > 0 else None
+                share = definition("Yours") if session.driver_share > 0 else None
             promise = say("p", "", "promise", role="status")
         with box("section", "card"):
             heading("Your wishes")
@@ -137,8 +138,7 @@ def _page(visit: Visit, evse: EvseState) -> None:
             saved = (record.uncontrolled_cost_eur or 0.0) - record.cost_eur
         earned.text = money(saved, console.currency)
         if share is not None and record is not None:
-            part = f"{percent(car.driver_share)} of what V2G saves"
-            share.text = f"{money(record.driver_eur, console.currency)}, {part}"
+            share.text = part_of_gain(record.driver_eur, car.driver_share, console.currency)
         if plan is None or decision is None or decided is None:
             expected.text, earning.text = "planning…", UNKNOWN
             promise.text = ""

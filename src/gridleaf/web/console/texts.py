@@ -47,6 +47,11 @@ def money(value: float | None, currency: str) -> str:
     return f"−{sign}{text}" if value < -0.005 else f"{sign}{text}"
 
 
+def part_of_gain(eur: float | None, share: float, currency: str) -> str:
+    """A driver's part of what discharging has added."""
+    return f"{money(eur, currency)}, {percent(share)} of what giving back adds"
+
+
 def price(value: float | None, currency: str) -> str:
     return (
         UNKNOWN
