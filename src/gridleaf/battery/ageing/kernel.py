@@ -106,14 +106,6 @@ def _time_rates(
                 now = rough[at.PRODUCT, i]
                 b[at.SUM_RATE + rate, i] += half * (b[at.RATE + rate, i] + now)
                 b[at.RATE + rate, i] = now
-        elif products == 1 and shape[rate, 1] == at.EXPONENTIAL:
-            for j in range(count):
-                i = first + j
-                x = rough[at.WARMTH, i]
-                slope = rough[at.PRODUCT, i] * _polynomial(over_temperature, rates + product, x)
-                now = exp_roughly(_polynomial(over_temperature, rate, x) + slope)
-                b[at.SUM_RATE + rate, i] += half * (b[at.RATE + rate, i] + now)
-                b[at.RATE + rate, i] = now
         else:
             for j in range(count):
                 i = first + j
