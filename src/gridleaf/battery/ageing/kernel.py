@@ -24,6 +24,7 @@ import numpy as np
 
 from gridleaf.battery.ageing import laws as growth
 from gridleaf.battery.ageing import layout as at
+from gridleaf.battery.ageing import stress
 from gridleaf.battery.ageing.laws import grow, scaled, set_rates, stresses, total
 from gridleaf.battery.ageing.stress import KELVIN
 from gridleaf.domain import vector
@@ -257,7 +258,7 @@ def _begin(b: Any, h: float, first: Any, count: Any) -> None:
         b[at.GAP, i] = h
 
 
-@compiled_with(growth, at, vector)
+@compiled_with(growth, stress, at, vector)
 def carry(
     code: int,
     laws: Any,
@@ -343,7 +344,7 @@ def within(values: Any, low: float, high: float) -> bool:
     return outside == 0
 
 
-@compiled_with(growth, at, vector)
+@compiled_with(growth, stress, at, vector)
 def marginal(
     code: int,
     laws: Any,
