@@ -257,5 +257,5 @@ def test_the_rates_of_rest_and_of_cycles_make_up_what_a_day_of_cycles_takes(cell
     q = float(before.relative_capacity[0])
     levels = np.linspace(0.5 - depth / 2.0 / q, 0.5 + depth / 2.0 / q, 201)
     by_time = hours * float(calendar_rate(before, levels, temperature_c).mean())
-    by_cycles = cycles * float(cycling_rate(before, depth / q, c_rate, 0.5, temperature_c)[0, 0])
+    by_cycles = cycles * float(cycling_rate(before, depth, c_rate, 0.5, temperature_c)[0, 0])
     assert by_time + by_cycles == pytest.approx(lost, rel=0.05)
