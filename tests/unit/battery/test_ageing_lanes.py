@@ -113,7 +113,7 @@ def test_single_precision_and_whole_numbers_are_taken_as_they_are() -> None:
     whole = np.tile([0, 1, 1, 0, 1], (2, 12))
     expected = advance(fresh(B1, 2), whole.astype(float), 20.0 + whole, 1.0)
     assert_same(advance(fresh(B1, 2), whole, 20 + whole, 1), expected, 0.0)
-    single = np.full((2, 60), 0.3, np.float32)
+    single: Any = np.full((2, 60), 0.3, np.float32)
     expected = advance(fresh(B1, 2), single.astype(float), 20.0 + single.astype(float), 1.0)
     assert_same(advance(fresh(B1, 2), single, 20.0 + single, 1.0), expected, 1e-6)
 
