@@ -18,11 +18,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import jsonschema_rs
@@ -135,12 +137,7 @@ def load_key(path: Path, *, create: bool = False) -> Ed25519PrivateKey:
     """
     try:
         if create and not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(Ed25519PrivateKey.generate().private_bytes_raw())
-                file.flush()
-                os.fsync(file.fileno())
+            _make_key(path)
         if path.stat().st_mode & 0o077:
             raise ConfigError(str(path), "may be read by others; chmod 600 it")
         return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
@@ -148,6 +145,22 @@ def load_key(path: Path, *, create: bool = False) -> Ed25519PrivateKey:
         raise ConfigError(str(path), error.strerror or "cannot be read") from None
     except ValueError:
         raise ConfigError(str(path), "is no Ed25519 key of 32 bytes") from None
+
+
+def _make_key(path: Path) -> None:
+    """A whole key or none, and never in the place of another one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.") as part:
+        part.write(Ed25519PrivateKey.generate().private_bytes_raw())
+        part.flush()
+        os.fsync(part.fileno())
+        with suppress(FileExistsError):
+            os.link(part.name, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # or an entry could be there after a power cut, and the key not
+    finally:
+        os.close(folder)
 
 
 def sign(

@@ -86,7 +86,10 @@ async def write_due(store: Store, site: SiteConfig, key: Path, at: datetime) -> 
 
 
 def _due(record: HealthRecord, newest: str | None, at: datetime, zone: ZoneInfo) -> bool:
-    """Whether a day has begun since the newest entry, and it told another health."""
+    """Whether the newest entry is of another day, and it told another health.
+
+    One from a day to come is due too: who tries to go on from it says so.
+    """
     if newest is None:
         return True
     try:
@@ -96,7 +99,7 @@ def _due(record: HealthRecord, newest: str | None, at: datetime, zone: ZoneInfo)
     except (ValueError, KeyError, TypeError, AttributeError):
         return True  # damaged: who tries to go on from it says so
     now = book.attributes(_measured(record), at)["remainingEnergy"]
-    return at.astimezone(zone).date() > written.astimezone(zone).date() and told != now
+    return at.astimezone(zone).date() != written.astimezone(zone).date() and told != now
 
 
 def _measured(record: HealthRecord) -> book.Facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -25,21 +26,35 @@ def compiled_with(*parts: ModuleType) -> Callable[[Function], Function]:
     """Compile a function on its first call; other threads run while it does.
 
     What is on disk is compiled anew when the file of the function changes, or one of ``parts``: the
-    modules whose functions are inlined in it.
+    modules whose functions are inlined in it. Where nothing can be kept, each start compiles.
     """
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SAFE_MATH}
 
     def prepared(function: Function) -> Function:
-        made = numba.njit(cache=True, **settings)(function)
+        try:
+            made = numba.njit(cache=True, **settings)(function)
+            _forget_others(made, function, parts)
+        except (OSError, RuntimeError):  # no folder to write to, or one of somebody else's files
+            made = numba.njit(**settings)(function)
         _functions.append(made)
-        changed = max((Path(part.__file__ or "").stat().st_mtime for part in parts), default=0.0)
-        name = f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}-*.nbi"
-        for index in Path(made.stats.cache_path).glob(name) if parts else ():
-            if index.stat().st_mtime < changed:
-                index.unlink(missing_ok=True)
         return cast(Function, made)
 
     return prepared
+
+
+def _forget_others(made: Any, function: Any, parts: tuple[ModuleType, ...]) -> None:
+    """Remove what was compiled with parts that read otherwise; times of files tell nothing of that."""
+    if not parts:
+        return
+    files = [Path(__file__), *(Path(part.__file__ or "") for part in parts)]
+    now = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    name = f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}"
+    seen = Path(made.stats.cache_path) / f"{name}.parts"
+    if seen.exists() and seen.read_text() == now:
+        return
+    for index in seen.parent.glob(f"{name}-*.nbi"):
+        index.unlink(missing_ok=True)
+    seen.write_text(now)
 
 
 def compiled(function: Function) -> Function:

@@ -1,6 +1,6 @@
 """Exponentials and logarithms without branch or call, so that a loop over lanes becomes vector code.
 
-Relative errors are below 1e-15 for results near one and a few 1e-15 elsewhere.
+Relative errors are below 1e-15; of an exponential that of its exponent comes on top, 1e-13 at 700.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SINGLE: Final = tuple(
 
 @inlined
 def exp_roughly(x: Any) -> Any:
-    """``e**x`` in single precision, to 2e-7; of what is beyond 87 either way, that of 87."""
+    """``e**x`` in single precision, to 2e-7 near one and 5e-6 at 87; of what is beyond 87 either way, that of 87."""
     one, c2, c3, c4, c5, c6, log2_e, ln_2, largest, shifter = _SINGLE
     x = min(max(x, -largest), largest)
     n = np.floor(x * log2_e + c2)

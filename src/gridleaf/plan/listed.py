@@ -22,7 +22,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from gridleaf.domain.compiled import compiled
+from gridleaf.domain.compiled import compiled_with
+from gridleaf.plan import oracle
 from gridleaf.plan.oracle import (
     ARRIVE,
     CHARGE_KW,
@@ -54,7 +55,7 @@ trip to this one takes and what may be taken in on it [kWh], the floor that it c
 and the cost of holding energy [EUR/h]: its value at 0, W + 1 slopes and W levels."""
 
 
-@compiled
+@compiled_with(oracle)
 def _insert(
     slopes: Floats, lengths: Floats, tags: Ints, low: int, high: int, slope: float, at: int
 ) -> Any:
@@ -74,7 +75,7 @@ def _insert(
     return at, low, high
 
 
-@compiled
+@compiled_with(oracle)
 def _left(values: Any, first: int, last: int) -> None:
     """Move the values behind ``first`` up to ``last`` one to the left."""
     part = values[first : last + 1]
@@ -82,7 +83,7 @@ def _left(values: Any, first: int, last: int) -> None:
         part[n] = part[n + 1]
 
 
-@compiled
+@compiled_with(oracle)
 def _right(values: Any, first: int, last: int) -> None:
     """Move the values from ``first`` to before ``last`` one to the right."""
     part = values[first : last + 1]
@@ -90,7 +91,7 @@ def _right(values: Any, first: int, last: int) -> None:
         part[n] = part[n - 1]
 
 
-@compiled
+@compiled_with(oracle)
 def _raise(
     slopes: Floats, lengths: Floats, tags: Ints, low: int, high: int, at: int, x: float, by: float
 ) -> Any:
@@ -125,7 +126,7 @@ def _raise(
     return at, low, high
 
 
-@compiled
+@compiled_with(oracle)
 def _use(lengths: Floats, tags: Ints, used: Floats, low: int, high: int, x: float) -> Any:
     """Use ``x`` kWh from the left: the new left end."""
     while x > TINY and low < high:
@@ -140,7 +141,7 @@ def _use(lengths: Floats, tags: Ints, used: Floats, low: int, high: int, x: floa
     return low
 
 
-@compiled
+@compiled_with(oracle)
 def _cut(lengths: Floats, low: int, high: int, x: float) -> Any:
     """Cut ``x`` kWh off at the right: the new right end."""
     while x > TINY and low < high:
@@ -153,7 +154,7 @@ def _cut(lengths: Floats, low: int, high: int, x: float) -> Any:
     return high
 
 
-@compiled
+@compiled_with(oracle)
 def _optimum(
     row: int,
     cars: Floats,
@@ -260,7 +261,7 @@ def _optimum(
         x -= length
 
 
-@compiled
+@compiled_with(oracle)
 def _held(more: Floats, row: int, energy: float) -> Any:
     """What holding this energy for an hour costs [EUR/h]."""
     levels = (more.shape[1] - SLOPES - 1) // 2
@@ -274,7 +275,7 @@ def _held(more: Floats, row: int, energy: float) -> Any:
     return cost
 
 
-@compiled
+@compiled_with(oracle)
 def _workspace(more: Floats, steps: int, trips: int) -> Any:
     """Slopes, lengths and tags of pieces, from the middle to both sides, and what is used of them."""
     levels = (more.shape[1] - SLOPES - 1) // 2
@@ -287,7 +288,7 @@ def _workspace(more: Floats, steps: int, trips: int) -> Any:
     )
 
 
-@compiled
+@compiled_with(oracle)
 def answer(
     cars: Floats,
     more: Floats,
@@ -343,7 +344,7 @@ def answer(
         own[k] += cost
 
 
-@compiled
+@compiled_with(oracle)
 def _single(exact: float, rounding: float) -> Any:
     """A power in single precision, none below it or for ``-ROUNDING`` none above."""
     if exact <= TINY:
@@ -354,7 +355,7 @@ def _single(exact: float, rounding: float) -> Any:
     return near
 
 
-@compiled
+@compiled_with(oracle)
 def write(
     cars: Floats,
     more: Floats,

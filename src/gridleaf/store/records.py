@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, select
+from sqlalchemy import Column, Connection, Select, Table, and_, delete, func, insert, select
 
 from gridleaf.domain.meter import SiteMeasurement
 from gridleaf.domain.prices import PricePoint
@@ -150,11 +150,7 @@ def health(connection: Connection, vehicle: str, limit: int) -> list[HealthRecor
 
 
 def latest_health(connection: Connection) -> list[HealthRecord]:
-    table, other = tables.health.c, tables.health.alias("other").c
-    newest = select(func.max(other.version)).where(other.vehicle == table.vehicle)
-    query = select_record(tables.health, HealthRecord)
-    query = query.where(table.version == newest.scalar_subquery()).order_by(table.vehicle)
-    return rows_of(connection, HealthRecord, query)
+    return _latest(connection, tables.health, tables.health.c.version, HealthRecord)
 
 
 def passport(connection: Connection, vehicle: str) -> list[PassportRecord]:
@@ -164,11 +160,16 @@ def passport(connection: Connection, vehicle: str) -> list[PassportRecord]:
 
 
 def latest_passports(connection: Connection) -> list[PassportRecord]:
-    table, other = tables.passport.c, tables.passport.alias("other").c
-    newest = select(func.max(other.number)).where(other.vehicle == table.vehicle)
-    query = select_record(tables.passport, PassportRecord)
-    query = query.where(table.number == newest.scalar_subquery()).order_by(table.vehicle)
-    return rows_of(connection, PassportRecord, query)
+    return _latest(connection, tables.passport, tables.passport.c.number, PassportRecord)
+
+
+def _latest(connection: Connection, table: Table, number: Column[int], record: type[T]) -> list[T]:
+    """The row of each vehicle with the highest number."""
+    vehicle = table.c.vehicle
+    newest = select(vehicle, func.max(number).label("number")).group_by(vehicle).subquery()
+    rows = and_(vehicle == newest.c.vehicle, number == newest.c.number)
+    query = select_record(table, record).join(newest, rows)
+    return rows_of(connection, record, query.order_by(vehicle))
 
 
 # -- control --

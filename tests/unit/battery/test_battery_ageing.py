@@ -19,11 +19,13 @@ from gridleaf.battery.ageing import (
     layout,
     model,
     simulate,
+    stress,
 )
 from gridleaf.battery.ageing.stress import KELVIN, Floats, anode_potential
 from gridleaf.battery.ageing.tables import table
 from gridleaf.battery.habits import Use, compare
-from gridleaf.domain.compiled import compiled
+from gridleaf.domain import vector
+from gridleaf.domain.compiled import compiled_with
 from gridleaf.domain.errors import ConfigError
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "data" / "ageing_reference.csv"
@@ -117,7 +119,7 @@ def test_ten_years_agree_with_the_reference_values_to_half_a_per_cent(cell: Mode
             assert life.relative_capacity[year - 1] == pytest.approx(capacity, abs=5e-3), name
 
 
-@compiled
+@compiled_with(kernel, laws, layout, stress, vector)
 def _looked_up(
     shape: object,
     over_soc: object,
@@ -184,7 +186,7 @@ def test_a_part_grows_by_its_law_whatever_the_steps(law: str) -> None:
     assert y == pytest.approx(exact, rel=1e-9)
 
 
-@compiled
+@compiled_with(kernel, laws, layout, stress, vector)
 def _grown(law: float, y: float, k: float, p: float, end: float, dx: float) -> float:
     b = np.zeros((layout.ROWS, layout.LANES))
     b[layout.PARTS_AT, 0] = y

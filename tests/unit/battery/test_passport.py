@@ -181,6 +181,31 @@ def test_fault_53_what_a_key_file_holds_is_never_told(tmp_path: Path) -> None:
     assert KEY.private_bytes_raw().hex() not in "".join(written())
 
 
+def test_a_disk_that_is_full_leaves_no_half_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "passport.key"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(ConfigError, match="No space left"):
+            load_key(path, create=True)
+    assert list(tmp_path.iterdir()) == []
+    load_key(path, create=True)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_those_who_make_the_key_at_the_same_time_have_the_same_one(tmp_path: Path) -> None:
+    """A command and the running platform, both at the first entry of a site."""
+    path = tmp_path / "deep" / "passport.key"
+    with ThreadPoolExecutor(8) as pool:
+        made = pool.map(lambda _: load_key(path, create=True).private_bytes_raw(), range(40))
+    assert set(made) == {path.read_bytes()}
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_heads_are_kept_beside_the_key(tmp_path: Path) -> None:
     path = tmp_path / "passport.key.heads"
     assert read_heads(path) == {}

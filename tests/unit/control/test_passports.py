@@ -178,6 +178,77 @@ def test_a_lost_key_is_missed_and_never_replaced(tmp_path: Path) -> None:
     in_store(test)
 
 
+def test_a_key_that_others_may_read_signs_nothing(tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        key = tmp_path / "passport.key"
+        book.load_key(key, create=True)
+        key.chmod(0o644)
+        await drive(store, NOON, 1)
+        with capture_logs() as logs:
+            assert await write_due(store, depot(), key, NOON) == []
+        assert "chmod 600" in logs[0]["reason"]
+        assert await entries(store) == []
+        key.chmod(0o600)
+        assert await write_due(store, depot(), key, NOON) == ["van"]
+
+    in_store(test)
+
+
+def test_a_key_that_was_replaced_by_another_one_signs_nothing(tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        key = tmp_path / "passport.key"
+        await drive(store, NOON, 1)
+        await write_due(store, depot(), key, NOON)
+        key.unlink()
+        book.load_key(key, create=True)
+        await drive(store, NOON + DAY, 2)
+        with capture_logs() as logs:
+            assert await write_due(store, depot(), key, NOON + DAY) == []
+        assert "signed with another key" in logs[0]["reason"]
+        assert len(await entries(store)) == 1
+
+    in_store(test)
+
+
+def test_a_vehicle_that_is_renamed_keeps_its_passport_and_one_with_another_token_gets_its_own(
+    tmp_path: Path,
+) -> None:
+    async def test(store: Store) -> None:
+        key = tmp_path / "passport.key"
+        await drive(store, NOON, 1)
+        await write_due(store, depot(), key, NOON)
+        named = VAN.model_copy(update={"name": "the red one", "id_token": "Van"})
+        other = VAN.model_copy(update={"id_token": "VAN-2"})
+        both = depot(vehicles=[v.model_dump(exclude_unset=True) for v in (named, other)])
+        await drive(store, NOON + DAY, 2)
+        await drive(store, NOON + DAY, 3, other)
+        assert sorted(await write_due(store, both, key, NOON + DAY)) == ["van", "van-2"]
+        assert len(await entries(store)) == 2
+        assert len(await store.passport("van-2")) == 1
+
+    in_store(test)
+
+
+def test_two_that_write_at_once_make_one_entry(tmp_path: Path) -> None:
+    """A command and the running platform: one of them is told to try again."""
+
+    async def test(store: Store) -> None:
+        key = tmp_path / "passport.key"
+        await drive(store, NOON, 1)
+        with capture_logs() as logs:
+            found = await asyncio.gather(
+                *(write_due(store, depot(), key, NOON) for _ in range(4)), return_exceptions=True
+            )
+        assert sorted(map(str, found)) == ["['van']", "[]", "[]", "[]"]
+        assert all("somebody else wrote" in log["reason"] for log in logs)
+        written = await entries(store)
+        heads = list(book.read_heads(heads_file(key)).values())
+        public = book.load_key(key).public_key()
+        assert book.faults("van", written, key=public, heads=heads) == []
+
+    in_store(test)
+
+
 def test_a_damaged_history_is_not_gone_on_with(tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         key = tmp_path / "passport.key"
@@ -198,7 +269,9 @@ def test_a_clock_that_was_set_back_makes_no_entry_from_before_the_newest(tmp_pat
         await drive(store, NOON, 1)
         await write_due(store, depot(), key, NOON)
         await drive(store, NOON - 9 * DAY, 2)
-        assert await write_due(store, depot(), key, NOON - 9 * DAY) == []
+        with capture_logs() as logs:
+            assert await write_due(store, depot(), key, NOON - 9 * DAY) == []
+        assert "from later than now" in logs[0]["reason"]
         with pytest.raises(ConfigError, match="from later than now"):
             await add_entry(store, "van", key, NOON - HOUR, site=depot())
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from gridleaf.battery.ageing import laws as growth
 from gridleaf.battery.ageing import layout as at
+from gridleaf.battery.ageing import stress
 from gridleaf.battery.ageing.laws import grow, scaled, set_rates, stresses, total
 from gridleaf.battery.ageing.stress import KELVIN
 from gridleaf.domain import vector
@@ -104,14 +105,6 @@ def _time_rates(
             for j in range(count):
                 i = first + j
                 now = rough[at.PRODUCT, i]
-                b[at.SUM_RATE + rate, i] += half * (b[at.RATE + rate, i] + now)
-                b[at.RATE + rate, i] = now
-        elif products == 1 and shape[rate, 1] == at.EXPONENTIAL:
-            for j in range(count):
-                i = first + j
-                x = rough[at.WARMTH, i]
-                slope = rough[at.PRODUCT, i] * _polynomial(over_temperature, rates + product, x)
-                now = exp_roughly(_polynomial(over_temperature, rate, x) + slope)
                 b[at.SUM_RATE + rate, i] += half * (b[at.RATE + rate, i] + now)
                 b[at.RATE + rate, i] = now
         else:
@@ -265,7 +258,7 @@ def _begin(b: Any, h: float, first: Any, count: Any) -> None:
         b[at.GAP, i] = h
 
 
-@compiled_with(growth, at, vector)
+@compiled_with(growth, stress, at, vector)
 def carry(
     code: int,
     laws: Any,
@@ -363,7 +356,7 @@ def within(values: Any, low: float, high: float) -> bool:
     return outside == 0
 
 
-@compiled_with(growth, at, vector)
+@compiled_with(growth, stress, at, vector)
 def marginal(
     code: int,
     laws: Any,

@@ -15,6 +15,9 @@ from gridleaf.domain.errors import ConfigError
 
 REASONS = ("temperature", "soc", "charge rate", "discharge rate", "depth", "rate")
 """Why a history is outside what a model was fitted to; ``rate``: a rate had to be limited."""
+_SOC = (0.0, 1.0, "from 0 to 1")
+_TEMPERATURE_C = (layout.COLDEST_C, layout.HOTTEST_C, "from -50 to 90 °C")
+_ANY = (0.0, float(np.finfo(float).max), "from 0 on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +59,15 @@ class Population:
 def fresh(model: Model, n: int = 1, *, speed: ArrayLike = 1.0) -> Population:
     """``n`` cells as the model begins, none of whose history is known yet.
 
-    ``speed`` (n,) spreads cells of one kind: time and throughput count so many times.
+    ``speed``, one or (n,), spreads cells of one kind: time and throughput count so many times.
+
+    Raises
+    ------
+    ConfigError
+        ``speed`` does not fit, or is no number from 0 on.
     """
+    speeds = _fitted("speed", speed, (n,))
+    _check("speed", speeds, *_ANY)
     starts = [part.start for part in model.parts]
     piece = np.zeros((n, layout.PIECE))
     piece[:, layout.ANCHOR] = layout.UNKNOWN
@@ -66,7 +76,7 @@ def fresh(model: Model, n: int = 1, *, speed: ArrayLike = 1.0) -> Population:
         relative_capacity=np.ones(n),
         resistance=np.ones(n),
         parts=np.tile([*starts, *[0.0] * (layout.PARTS - len(starts))], (n, 1)),
-        speed=np.array(np.broadcast_to(np.asarray(speed, float), n)),
+        speed=speeds,
         efc=np.zeros(n),
         outside_h=np.zeros((n, layout.REASONS)),
         piece=piece,
@@ -92,19 +102,16 @@ def advance(
     ConfigError
         A shape does not fit, SoC is outside 0..1, or a temperature is outside -50..90 °C.
     """
-    soc = np.ascontiguousarray(soc, dtype=np.float64)
-    temperature_c = np.ascontiguousarray(temperature_c, dtype=np.float64)
+    soc, temperature_c = (np.require(a, np.float64, ("C", "W")) for a in (soc, temperature_c))
     if soc.ndim != 2 or soc.shape != temperature_c.shape or len(soc) != len(population):
         raise ConfigError(
             "soc", f"{soc.shape} and {temperature_c.shape} do not fit {len(population)} cells"
         )
     if soc.shape[1] == 0:
         return population
-    if not kernel.within(soc.ravel(), 0.0, 1.0):
-        raise ConfigError("soc", "must be a number from 0 to 1")
-    if not kernel.within(temperature_c.ravel(), layout.COLDEST_C, layout.HOTTEST_C):
-        raise ConfigError("temperature_c", "must be a number from -50 to 90 °C")
-    hours = np.array(np.broadcast_to(np.asarray(step_h, float), soc.shape[1]))
+    _check("soc", soc, *_SOC)
+    _check("temperature_c", temperature_c, *_TEMPERATURE_C)
+    hours = _fitted("step_h", step_h, soc.shape[1:])
     if not (hours.min() > 0.0 and np.isfinite(hours).all()):
         raise ConfigError("step_h", "must be above 0")
     pieces, parts, outside = (
@@ -141,11 +148,26 @@ def advance(
     )
 
 
+def _fitted(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """Values, or one for all, as a new array of a shape."""
+    given = np.asarray(values, float)
+    try:
+        return np.array(np.broadcast_to(given, shape))
+    except ValueError:
+        raise ConfigError(name, f"{given.shape} does not fit {shape}") from None
+
+
+def _check(name: str, values: Floats, low: float, high: float, range_: str) -> None:
+    if not kernel.within(values.ravel(), low, high):
+        raise ConfigError(name, f"must be a number {range_}")
+
+
 def calendar_rate(population: Population, soc: ArrayLike, temperature_c: ArrayLike) -> Floats:
     """Loss of relative capacity per hour of rest, at each cell's present state.
 
     ``soc`` and ``temperature_c`` broadcast to (n, k), which is the shape of the result. The rate is
-    that of the next day, because at the very beginning most laws are infinitely steep.
+    that of the next day, because at the very beginning most laws are infinitely steep. Errors are those
+    of :func:`advance`.
     """
     return _marginal(population, soc, temperature_c, 0.0, 0.0, days=1.0, efc=0.0) / 24.0
 
@@ -160,7 +182,8 @@ def cycling_rate(
     """Loss of relative capacity per equivalent full cycle, at each cell's present state.
 
     ``depth`` (0..1) and ``c_rate`` [1/h] of the cycles, their mean ``soc`` and ``temperature_c``
-    broadcast to (n, k), the shape of the result. The rate is that of the next cycle.
+    broadcast to (n, k), the shape of the result. The rate is that of the next cycle. Errors are those of
+    :func:`advance`.
     """
     return _marginal(population, soc, temperature_c, depth, c_rate, days=0.0, efc=1.0)
 
@@ -178,8 +201,18 @@ def _marginal(
     """Loss over ``days`` and ``efc`` of a piece of history that is the same all the time."""
     model = population.model
     given = [np.asarray(a, float) for a in (soc, temperature_c, depth, c_rate)]
-    wide = np.broadcast_shapes(*(a.shape for a in given), (len(population), 1))
-    soc, temperature, depth, c_rate = (np.broadcast_to(a, wide) for a in given)
+    try:
+        wide = np.broadcast_shapes(*(a.shape for a in given), (len(population), 1))
+    except ValueError:
+        wide = ()
+    if len(wide) != 2 or wide[0] != len(population):
+        shapes = ", ".join(str(a.shape) for a in given)
+        raise ConfigError("soc", f"{shapes} do not fit {len(population)} cells together")
+    soc, temperature, depth, c_rate = (np.array(np.broadcast_to(a, wide)) for a in given)
+    _check("soc", soc, *_SOC)
+    _check("temperature_c", temperature, *_TEMPERATURE_C)
+    _check("depth", depth, *_SOC)
+    _check("c_rate", c_rate, *_ANY)
     pieces: NDArray[np.float64] = np.zeros((*wide, layout.PIECE))
     q = np.maximum(population.relative_capacity, layout.LEAST_CAPACITY)[:, None]
     pieces[..., layout.HOURS] = 1.0
@@ -208,7 +241,7 @@ def _marginal(
         model.code,
         model.laws(),
         pieces,
-        population.parts,
+        np.ascontiguousarray(population.parts),
         population.relative_capacity,
         population.speed,
         days,
