@@ -522,7 +522,9 @@ def _open(population: Population, timed: Floats) -> Floats:
             speed=population.speed[n : n + 1],
         )
         piece = population.piece[n]
-        hours, swing = piece[layout.HOURS] + piece[layout.GAP], piece[layout.SWING]
+        hours = piece[layout.HOURS] + piece[layout.GAP]
+        whole_h = max(piece[layout.HOURS], layout.PIECE_H)  # when it ends
+        swing = piece[layout.SWING] * (whole_h + piece[layout.GAP]) / whole_h
         result[n] = _losses(one, piece[None], hours, swing)[0], _loss(one, piece, hours=hours)
     return result
 

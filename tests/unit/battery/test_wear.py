@@ -42,7 +42,8 @@ def test_along_the_expected_day_the_price_is_the_full_models_loss(cell: Model) -
     by_depth = price.cost_by_depth_eur(day.step_h, day.soc * WORTH.capacity_kwh)
     again = np.tile(day.soc[1:], 7)[None]
     begin = worth.history(day.soc[None, :1])
-    start = advance(population, begin, np.full((1, 1), 20.0), 0.25)
+    anew = replace(population, piece=fresh(cell).piece)
+    start = advance(anew, begin, np.full((1, 1), 20.0), 0.25)
     week = cost_of_life(start, worth, again, 20.0, 0.25)
     turnover = np.abs(week.calendar_eur) + np.abs(week.cycling_eur)
     assert said == pytest.approx(by_depth)
