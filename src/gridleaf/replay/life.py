@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gridleaf.battery.ageing import fresh
 from gridleaf.battery.wear import Worth, ageing_model, cost_of_life, worn
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import Defaults
@@ -21,6 +22,8 @@ BATTERY = "nissan-leaf-40"
 SOH = 0.95
 """And their health when the log begins."""
 HOUR = timedelta(hours=1)
+BEGINS_H = 1e-6
+"""The first sample of a history ends no step; it needs some length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,8 @@ def lives(stays: Sequence[Stay], battery: str, usual: Defaults) -> tuple[Vehicle
     model = ageing_model(battery)
     if model is None:
         raise ConfigError("battery", f"nobody knows how the cells of {battery!r} age")
-    begin = worn(model, SOH, usual.ambient_c)
+    # what the log does not tell is not counted: each history begins where its first stay does
+    begin = replace(worn(model, SOH, usual.ambient_c), piece=fresh(model).piece)
     by_vehicle: dict[str, list[Stay]] = {}
     for stay in stays:
         by_vehicle.setdefault(stay.vehicle, []).append(stay)
@@ -70,7 +74,8 @@ def lives(stays: Sequence[Stay], battery: str, usual: Defaults) -> tuple[Vehicle
         hours, soc = _history(own, capacity)
         if len(hours) < 2:
             continue
-        score = cost_of_life(begin, worth, soc[None, 1:], usual.ambient_c, np.diff(hours))
+        steps_h = np.diff(hours, prepend=hours[0] - BEGINS_H)
+        score = cost_of_life(begin, worth, soc[None], usual.ambient_c, steps_h)
         found.append(
             VehicleLife(
                 vehicle=vehicle,

@@ -78,3 +78,10 @@ def test_a_vehicle_that_leaves_at_once_loses_nothing() -> None:
 def test_a_battery_nobody_knows_is_refused() -> None:
     with pytest.raises(ConfigError, match="no such battery"):
         lives(month(LATE), "nissan-leave", USUAL)
+
+
+@pytest.mark.parametrize("level", [0.2, 0.9])
+def test_one_stay_at_rest_takes_no_cycles_wherever_the_battery_stands(level: float) -> None:
+    (life,) = lives([night(0, [level] * 9)], BATTERY, USUAL)
+    assert life.cycling_eur == pytest.approx(0.0, abs=1e-9)
+    assert life.calendar_eur > 0.0
