@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from gridleaf.battery.ageing import fresh
+from gridleaf.battery.ageing import advance, fresh
 from gridleaf.battery.wear import Worth, ageing_model, cost_of_life, worn
 from gridleaf.domain.errors import ConfigError
 from gridleaf.domain.site import Defaults
@@ -22,8 +22,9 @@ BATTERY = "nissan-leaf-40"
 SOH = 0.95
 """And their health when the log begins."""
 HOUR = timedelta(hours=1)
-BEGINS_H = 1e-6
-"""The first sample of a history ends no step; it needs some length."""
+STOOD_H = 12
+"""So long it has stood at the charge that it came with, which costs nothing here: the models take the
+C-rate of a day, and a day is more than an hour at a fast charger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,6 @@ def lives(stays: Sequence[Stay], battery: str, usual: Defaults) -> tuple[Vehicle
     model = ageing_model(battery)
     if model is None:
         raise ConfigError("battery", f"nobody knows how the cells of {battery!r} age")
-    # what the log does not tell is not counted: each history begins where its first stay does
     begin = replace(worn(model, SOH, usual.ambient_c), piece=fresh(model).piece)
     by_vehicle: dict[str, list[Stay]] = {}
     for stay in stays:
@@ -74,8 +74,9 @@ def lives(stays: Sequence[Stay], battery: str, usual: Defaults) -> tuple[Vehicle
         hours, soc = _history(own, capacity)
         if len(hours) < 2:
             continue
-        steps_h = np.diff(hours, prepend=hours[0] - BEGINS_H)
-        score = cost_of_life(begin, worth, soc[None], usual.ambient_c, steps_h)
+        before = np.full((1, STOOD_H + 1), worth.history(soc[:1])[0])
+        stood = advance(begin, before, np.full(before.shape, usual.ambient_c), 1.0)
+        score = cost_of_life(stood, worth, soc[None, 1:], usual.ambient_c, np.diff(hours))
         found.append(
             VehicleLife(
                 vehicle=vehicle,
