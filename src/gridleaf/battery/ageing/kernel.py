@@ -130,6 +130,16 @@ def _time_rates(
 
 
 @inlined
+def _set_given(b: Any, laws: Any) -> None:
+    """What the model gives of ``k``, ``p`` and ``end``; the rest each piece sets anew."""
+    for part in range(at.PARTS):
+        for i in range(at.LANES):
+            b[at.RATES_K + part, i] = laws[part, at.K]
+            b[at.RATES_P + part, i] = laws[part, at.P]
+            b[at.RATES_END + part, i] = laws[part, at.END]
+
+
+@inlined
 def _load(b: Any, row: int, values: Any, cell: Any, count: Any) -> None:
     for place in range(values.shape[0]):
         for i in range(count):
@@ -285,11 +295,7 @@ def carry(
     b = np.zeros((at.ROWS, at.LANES))
     rough = np.zeros((at.ROUGH_ROWS, at.LANES), np.float32)
     cells = np.zeros(at.LANES, np.int32)
-    for part in range(at.PARTS):
-        for i in range(at.LANES):
-            b[at.RATES_K + part, i] = laws[part, at.K]
-            b[at.RATES_P + part, i] = laws[part, at.P]
-            b[at.RATES_END + part, i] = laws[part, at.END]
+    _set_given(b, laws)
     for block in range((population + at.LANES - 1) // at.LANES):
         cell = np.uint64(block * at.LANES)
         lanes = np.uint64(min(at.LANES, population - block * at.LANES))
@@ -370,11 +376,7 @@ def marginal(
 ) -> None:
     """Loss of capacity of each cell (row) in each piece (column) if ``days`` and ``efc`` of it came."""
     b = np.zeros((at.ROWS, at.LANES))
-    for part in range(at.PARTS):
-        for i in range(at.LANES):
-            b[at.RATES_K + part, i] = laws[part, at.K]
-            b[at.RATES_P + part, i] = laws[part, at.P]
-            b[at.RATES_END + part, i] = laws[part, at.END]
+    _set_given(b, laws)
     for n in range(pieces.shape[0]):
         for begin in range(0, pieces.shape[1], at.LANES):
             lanes = min(at.LANES, pieces.shape[1] - begin)
